@@ -19,10 +19,10 @@ type Report struct {
 
 // TableReport is one table's snapshot progress.
 type TableReport struct {
-	Name        string
-	Rows        int64 // emitted so far
-	Estimate    int64 // rows expected; -1 unknown
-	Chunks      int
-	ChunksDone  int
-	Done        bool
+	Name       string
+	Rows       int64 // emitted so far
+	Estimate   int64 // rows expected; -1 unknown
+	Chunks     int
+	ChunksDone int
+	Done       bool
 }
