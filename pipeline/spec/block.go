@@ -33,9 +33,10 @@ type Attribute struct {
 	Bounded  bool
 	Refs     []string // the kinds of block that a reference may name
 
-	bind  binding
-	rng   hcl.Range // of the value, once decoded
-	isSet bool
+	bind   binding
+	rng    hcl.Range // of the value, once decoded
+	isSet  bool
+	hidden bool // the value came from env(), file() or a sensitive variable
 }
 
 // Nested is the description of a nested block.
@@ -44,15 +45,20 @@ type Nested struct {
 	Labels   []string
 	Single   bool // at most one
 	Need     bool
+	Options  []string      // what the first label may be; nil: anything
 	Describe func() *Block // the block of a zero element, for documentation
-	add      func(labels []string) *Block
+	// DescribeAs is Describe for an element with these labels, where they decide what it takes.
+	DescribeAs func(labels ...string) *Block
+
+	add func(labels []string) *Block
 }
 
 // Shared marks that the block's connection attributes may come from a connection block.
 type Shared struct {
-	Type  string   // the connection's type
-	Attrs []string // the names of the attributes that it may set
-	Ref   Ref
+	Type   string   // the connection's type
+	Attrs  []string // the names of the attributes that it may set
+	Blocks []string // the names of the nested blocks that it may give
+	Ref    Ref      // the connection block, once decoded; zero where the block names none
 }
 
 // Describe returns the description of a definition, bound to it.
@@ -100,6 +106,10 @@ func (a *Attribute) To(kinds ...string) *Attribute { a.Refs = kinds; return a }
 // IsSet reports whether the attribute was given in the file, once decoded.
 func (a *Attribute) IsSet() bool { return a.isSet }
 
+// Hidden reports whether the value, once decoded, must not be shown: a secret, or one that came
+// from env(), file() or a sensitive variable.
+func (a *Attribute) Hidden() bool { return a.Secrecy || a.hidden }
+
 // AttrRange returns the source range of the value, once decoded; zero where it was not given.
 func (a *Attribute) AttrRange() hcl.Range { return a.rng }
 
@@ -114,11 +124,12 @@ func Default[T Value](a *Attribute, p *T, v T) *Attribute {
 // element, which def describes and binds.
 func Blocks[T any](b *Block, name string, labels []string, p *[]*T, def func(b *Block, t *T, labels []string)) *Nested {
 	n := &Nested{Name: name, Labels: labels}
-	n.Describe = func() *Block {
+	n.DescribeAs = func(given ...string) *Block {
 		nb := &Block{Type: name, Labels: labels}
-		def(nb, new(T), make([]string, len(labels)))
+		def(nb, new(T), append(given, make([]string, max(0, len(labels)-len(given)))...))
 		return nb
 	}
+	n.Describe = func() *Block { return n.DescribeAs() }
 	n.add = func(given []string) *Block {
 		t := new(T)
 		*p = append(*p, t)
@@ -133,11 +144,12 @@ func Blocks[T any](b *Block, name string, labels []string, p *[]*T, def func(b *
 // Sub binds the nested block name, which may occur once, to a pointer that stays nil without it.
 func Sub[T any](b *Block, name string, labels []string, p **T, def func(b *Block, t *T, labels []string)) *Nested {
 	n := &Nested{Name: name, Labels: labels, Single: true}
-	n.Describe = func() *Block {
+	n.DescribeAs = func(given ...string) *Block {
 		nb := &Block{Type: name, Labels: labels}
-		def(nb, new(T), make([]string, len(labels)))
+		def(nb, new(T), append(given, make([]string, max(0, len(labels)-len(given)))...))
 		return nb
 	}
+	n.Describe = func() *Block { return n.DescribeAs() }
 	n.add = func(given []string) *Block {
 		*p = new(T)
 		nb := &Block{Type: name, Labels: labels}
@@ -151,14 +163,20 @@ func Sub[T any](b *Block, name string, labels []string, p **T, def func(b *Block
 // Required says that the nested block must be given.
 func (n *Nested) Required() *Nested { n.Need = true; return n }
 
+// OneOf lists what the block's first label may be: format "avro", format "json".
+func (n *Nested) OneOf(options ...string) *Nested { n.Options = options; return n }
+
 // Connection includes the attributes of d, which may also come from a connection block of type typ
 // by "connection = connection.NAME"; the block's own attributes win.
 func (b *Block) Connection(typ string, d Definition) {
-	from := len(b.Attrs)
+	from, fromNested := len(b.Attrs), len(b.Nested)
 	d.Spec(b)
 	b.Conn = &Shared{Type: typ}
 	for _, a := range b.Attrs[from:] {
 		b.Conn.Attrs = append(b.Conn.Attrs, a.Name)
+	}
+	for _, n := range b.Nested[fromNested:] {
+		b.Conn.Blocks = append(b.Conn.Blocks, n.Name)
 	}
 }
 
