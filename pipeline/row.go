@@ -37,6 +37,10 @@ const (
 	RestartIdentity
 	// Joined says that this Truncate belongs to the same statement as the row before it.
 	Joined
+	// Again, on a Truncate, says that nothing was emptied at the source: the table's snapshot starts
+	// over, and the rows that an earlier, unfinished one delivered are void. A sink whose table holds
+	// nothing but those rows empties it; any other sink ignores the row.
+	Again
 )
 
 // Tx is one source transaction (or one snapshot chunk), shared by its rows and immutable.
