@@ -26,6 +26,14 @@ func FreePort() (int, error) {
 	return 0, errors.New("found no free TCP port on 127.0.0.1")
 }
 
+// portOr returns port, or a free one where it is 0.
+func portOr(port int) (int, error) {
+	if port != 0 {
+		return port, nil
+	}
+	return FreePort()
+}
+
 func portFree(port int) bool {
 	l, err := net.Listen("tcp", loopback(port))
 	if err != nil {

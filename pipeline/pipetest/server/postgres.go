@@ -12,16 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
-
-// readyWithin bounds the wait for a server to accept connections, crash recovery included.
-const readyWithin = 90 * time.Second
-
-// readyPoll is the pause between two attempts to connect to a server that starts.
-const readyPoll = 20 * time.Millisecond
 
 // postgresDefaults make a small server with logical decoding. fsync is off for speed: what is
 // written survives a crash of the server but not of the machine.
@@ -42,16 +35,11 @@ type PostgresConfig struct {
 // Postgres is a running private PostgreSQL server. Not safe for concurrent use, but for the
 // methods that only name it.
 type Postgres struct {
+	*instance
 	BinDir    string // where psql, pg_recvlogical and the others lie
 	DataDir   string
 	SocketDir string
 	Port      int
-
-	dir  string
-	keep bool
-	as   *account
-	log  tail
-	proc *process
 }
 
 // StartPostgres makes a data directory where there is none, starts the newest installed PostgreSQL
@@ -61,25 +49,20 @@ func StartPostgres(ctx context.Context, c PostgresConfig) (*Postgres, error) {
 	if err != nil {
 		return nil, err
 	}
-	as, err := accountFor("postgres")
+	port, err := portOr(c.Port)
 	if err != nil {
 		return nil, err
 	}
-	p := &Postgres{BinDir: bin, Port: c.Port, as: as, dir: c.Dir, keep: c.Dir != ""}
-	if p.dir, err = ownDir(c.Dir, "pipe-postgres-", as); err != nil {
+	in, err := newInstance(c.Dir, "pipe-postgres-", "postgres")
+	if err != nil {
 		return nil, err
 	}
-	p.DataDir, p.SocketDir = filepath.Join(p.dir, "data"), p.dir
-	if p.Port == 0 {
-		if p.Port, err = FreePort(); err != nil {
-			return nil, errors.Join(err, p.Close())
-		}
+	p := &Postgres{instance: in, BinDir: bin, DataDir: filepath.Join(in.dir, "data"), SocketDir: in.dir, Port: port}
+	if err = p.prepare(ctx, c); err == nil {
+		err = p.Start(ctx)
 	}
-	if err := p.prepare(ctx, c); err != nil {
-		return nil, errors.Join(err, p.Close())
-	}
-	if err := p.Start(ctx); err != nil {
-		return nil, errors.Join(err, p.Close())
+	if err != nil {
+		return nil, in.failed("PostgreSQL on port "+strconv.Itoa(port), err)
 	}
 	return p, nil
 }
@@ -172,55 +155,29 @@ func (p *Postgres) Start(ctx context.Context) error {
 		return err
 	}
 	p.proc = proc
-	err = proc.ready(ctx, func(ctx context.Context) error {
+	return proc.ready(ctx, func(ctx context.Context) error {
 		conn, err := pgx.Connect(ctx, p.SocketDSN("postgres"))
 		if err != nil {
 			return err
 		}
 		return conn.Close(ctx)
 	})
-	if err != nil {
-		return fmt.Errorf("PostgreSQL on port %d: %w\n%s", p.Port, err, p.log.String())
-	}
-	return nil
 }
 
 // Stop ends the server: mode "fast" disconnects clients and writes a checkpoint, "immediate" ends
 // as a crash would. It may be started again.
 func (p *Postgres) Stop(mode string) error {
-	if p.proc == nil {
-		return nil
-	}
 	switch mode {
 	case "fast":
-		return p.proc.stop(syscall.SIGINT)
+		return p.stop(syscall.SIGINT)
 	case "immediate":
-		return p.proc.stop(syscall.SIGQUIT)
+		return p.stop(syscall.SIGQUIT)
 	}
 	return fmt.Errorf("stop mode %q: want fast or immediate", mode)
 }
 
-// Kill ends the server by SIGKILL. It may be started again.
-func (p *Postgres) Kill() {
-	if p.proc != nil {
-		p.proc.kill()
-	}
-}
-
-// Pid returns the process id of the server's main process.
-func (p *Postgres) Pid() int { return p.proc.cmd.Process.Pid }
-
-// Log returns the end of what the server wrote to its log.
-func (p *Postgres) Log() string { return p.log.String() }
-
 // Close stops the server and removes its directory unless it was named by the caller.
-func (p *Postgres) Close() error {
-	err := p.Stop("fast")
-	if p.keep {
-		return err
-	}
-	return errors.Join(err, os.RemoveAll(p.dir))
-}
+func (p *Postgres) Close() error { return errors.Join(p.Stop("fast"), p.remove()) }
 
 // DSN returns the URL of a database for the superuser over TCP.
 func (p *Postgres) DSN(database string) string {

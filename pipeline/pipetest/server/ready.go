@@ -3,9 +3,14 @@ package server
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 )
+
+// readyWithin bounds the wait for a server to accept connections, crash recovery included.
+const readyWithin = 90 * time.Second
+
+// readyPoll is the pause between two attempts to connect to a server that starts.
+const readyPoll = 20 * time.Millisecond
 
 // ready calls probe until it succeeds, the child exits, or the time is over.
 func (p *process) ready(ctx context.Context, probe func(context.Context) error) error {
@@ -24,19 +29,4 @@ func (p *process) ready(ctx context.Context, probe func(context.Context) error) 
 		case <-time.After(readyPoll):
 		}
 	}
-}
-
-// ownDir makes the directory that a server lives in and gives it to the account that the server
-// runs as: dir, or a temporary one where dir is "".
-func ownDir(dir, prefix string, as *account) (string, error) {
-	var err error
-	if dir == "" {
-		dir, err = os.MkdirTemp("", prefix)
-	} else {
-		err = os.MkdirAll(dir, 0o755)
-	}
-	if err != nil {
-		return "", err
-	}
-	return dir, as.own(dir)
 }

@@ -1,0 +1,77 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// instance is what every server here has: a directory, the account it runs as, its process.
+type instance struct {
+	dir  string
+	keep bool // the caller named dir: leave it
+	as   *account
+	log  tail
+	proc *process // nil before the first start
+}
+
+// newInstance makes the directory: dir, or a temporary one where dir is "".
+func newInstance(dir, prefix string, users ...string) (*instance, error) {
+	as, err := accountFor(users...)
+	if err != nil {
+		return nil, err
+	}
+	i := &instance{as: as, dir: dir, keep: dir != ""}
+	if i.keep {
+		err = os.MkdirAll(dir, 0o755)
+	} else {
+		i.dir, err = os.MkdirTemp("", prefix)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return i, as.own(i.dir)
+}
+
+// Kill ends the server by SIGKILL. It may be started again.
+func (i *instance) Kill() {
+	if i.proc != nil {
+		i.proc.kill()
+	}
+}
+
+// Pid returns the process id of the server's main process.
+func (i *instance) Pid() int { return i.proc.cmd.Process.Pid }
+
+// Log returns the end of what the server wrote to its log.
+func (i *instance) Log() string { return i.log.String() }
+
+// Exited is closed when the server's process has ended.
+func (i *instance) Exited() <-chan struct{} { return i.proc.done }
+
+// stop ends the server by sig; no server is fine.
+func (i *instance) stop(sig syscall.Signal) error {
+	if i.proc == nil {
+		return nil
+	}
+	return i.proc.stop(sig)
+}
+
+// remove deletes the directory unless the caller named it.
+func (i *instance) remove() error {
+	if i.keep {
+		return nil
+	}
+	return os.RemoveAll(i.dir)
+}
+
+// failed ends what was started of a server that could not be, and returns err with its log.
+func (i *instance) failed(what string, err error) error {
+	i.Kill()
+	err = fmt.Errorf("%s: %w", what, err)
+	if log := i.Log(); log != "" {
+		err = fmt.Errorf("%w\n%s", err, log)
+	}
+	return errors.Join(err, i.remove())
+}
