@@ -1,0 +1,65 @@
+package snapshot
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/pipe-cdc/pipe/pipeline"
+)
+
+// Cut says by what a chunk is bounded.
+type Cut uint8
+
+// The cuts.
+const (
+	Whole   Cut = iota // not at all: the whole part
+	ByBlock            // physical block numbers
+	ByKey              // values of a key, one text for each of its columns
+)
+
+// Range is a half-open piece of a table: from Low, inclusive, up to High, exclusive. A nil bound is
+// none; rows whose key is NULL belong to the range without Low.
+type Range struct {
+	Cut  Cut
+	Low  []string
+	High []string
+}
+
+// String renders a range for messages: "[10, 20)".
+func (r Range) String() string {
+	if r.Cut == Whole {
+		return "all"
+	}
+	low, high := "(-", "-)"
+	if r.Low != nil {
+		low = "[" + strings.Join(r.Low, ",")
+	}
+	if r.High != nil {
+		high = strings.Join(r.High, ",") + ")"
+	}
+	return low + ", " + high
+}
+
+// Chunk is a piece of a table that one worker reads as one stream.
+type Chunk struct {
+	Table   string // qualified name of the table whose rows they are: the root of a partition
+	Part    string // what is read: the table, or one of its partitions; the source's own notation
+	Ordinal int    // from 0, over all parts of the table
+	Range   Range
+	Rows    int64 // estimate
+}
+
+// Stream names the chunk's stream.
+func (c *Chunk) Stream() pipeline.Stream {
+	return pipeline.Stream(fmt.Sprintf("chunk/%s/%06d", c.Table, c.Ordinal))
+}
+
+// Done is the position of a chunk whose rows were all emitted.
+const Done pipeline.Position = "done"
+
+// Number gives the chunks of one table their ordinals.
+func Number(chunks []Chunk) {
+	for i := range chunks {
+		chunks[i].Ordinal = i
+	}
+}
