@@ -1,0 +1,5 @@
+//go:build !pipedebug
+
+package engine
+
+const poisonAlways = false
