@@ -1,0 +1,138 @@
+package config
+
+import (
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pipe-cdc/pipe/pipeline/spec"
+)
+
+// pipelineSpec describes the pipeline block.
+type pipelineSpec struct {
+	s     *Settings
+	state *stateSpec
+	retry *Retry
+}
+
+type stateSpec struct {
+	kind string
+	path string
+	sink spec.Ref
+}
+
+// Spec describes the block.
+func (p *pipelineSpec) Spec(b *spec.Block) {
+	if p.s == nil {
+		p.s = &Settings{}
+	}
+	b.Doc("Names the pipeline and says where its positions are kept and what it may use.")
+	spec.Sub(b, "state", []string{"kind"}, &p.state, func(b *spec.Block, s *stateSpec, labels []string) {
+		s.kind = labels[0]
+		b.Doc("Where positions are kept: in a file, or in the sink, in the same transaction as the rows.")
+		switch s.kind {
+		case "sink":
+			spec.Attr(b, "sink", &s.sink).Required().To("sink").Doc("The sink that keeps them.")
+		default:
+			spec.Attr(b, "path", &s.path).Required().Doc("A directory, created where it is missing.").
+				Example(`"/var/lib/pipe/shop"`)
+		}
+	}).OneOf("file", "sink")
+	a := spec.Attr(b, "batch_rows", &p.s.BatchRows).Range(1, 1<<20).Doc("Rows in one batch at most.")
+	spec.Default(a, &p.s.BatchRows, 1024)
+	a = spec.Attr(b, "batch_bytes", &p.s.BatchBytes).Range(1<<10, 1<<30).Doc("Size of one batch, roughly at most.")
+	spec.Default(a, &p.s.BatchBytes, 1<<20)
+	a = spec.Attr(b, "batches", &p.s.Batches).Range(2, 1024).Doc("Batches in flight at most; with batch_bytes this bounds memory.")
+	spec.Default(a, &p.s.Batches, 16)
+	a = spec.Attr(b, "linger", &p.s.Linger).Range(0, int64(time.Minute)).Doc("How long a part-filled batch may wait for company.")
+	spec.Default(a, &p.s.Linger, 50*time.Millisecond)
+	a = spec.Attr(b, "grace", &p.s.Grace).Range(0, int64(time.Hour)).Doc("How long batches in flight may take to finish on shutdown.")
+	spec.Default(a, &p.s.Grace, 30*time.Second)
+	retrySpec(b, p)
+}
+
+func retrySpec(b *spec.Block, p *pipelineSpec) {
+	p.s.Retry = defaultRetry()
+	spec.Sub(b, "retry", nil, &p.retry, func(b *spec.Block, r *Retry, _ []string) {
+		b.Doc("How a pipeline that failed for a transient reason is started again.")
+		a := spec.Attr(b, "attempts", &r.Attempts).Range(0, 1<<20).
+			Doc("Attempts in a row without progress, then the run fails. 0: without end.")
+		spec.Default(a, &r.Attempts, defaultRetry().Attempts)
+		a = spec.Attr(b, "wait", &r.Wait).Range(int64(time.Millisecond), int64(time.Hour)).
+			Doc("Before the first attempt; doubles with each.")
+		spec.Default(a, &r.Wait, defaultRetry().Wait)
+		a = spec.Attr(b, "max_wait", &r.MaxWait).Range(int64(time.Millisecond), int64(24*time.Hour)).
+			Doc("The longest wait.")
+		spec.Default(a, &r.MaxWait, defaultRetry().MaxWait)
+	})
+}
+
+func defaultRetry() Retry { return Retry{Wait: time.Second, MaxWait: time.Minute} }
+
+// PipelineBlock describes the pipeline block, for "pipe explain pipeline".
+func PipelineBlock() *spec.Block { return spec.Describe("pipeline", &pipelineSpec{}) }
+
+// settings decodes the pipeline block, or fills the defaults where there is none: the positions in
+// .pipe beside the configuration.
+func (l *loader) settings(path string) {
+	p := &pipelineSpec{s: &l.out.Settings}
+	desc := spec.Describe("pipeline", p)
+	p.s.Name = defaultName(path)
+	if len(l.pipelines) > 0 {
+		b := l.pipelines[0]
+		p.s.Name, p.s.Range = b.Labels[0], b.DefRange
+		l.report(desc.Decode(spec.Input{Body: b.Body, Ctx: l.ctx, Header: b.DefRange})...)
+	}
+	if p.retry != nil {
+		p.s.Retry = *p.retry
+	}
+	switch {
+	case p.state == nil:
+		p.s.State = State{Kind: "file", Path: filepath.Join(l.dir, ".pipe", p.s.Name)}
+	case p.state.kind == "sink":
+		p.s.State = State{Kind: "sink", Sink: l.stateSink(p.state.sink)}
+	default:
+		p.s.State = State{Kind: "file", Path: l.relative(p.state.path)}
+	}
+}
+
+func (l *loader) relative(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(l.dir, path)
+}
+
+// defaultName derives a pipeline's name from its file or directory.
+func defaultName(path string) string {
+	base := filepath.Base(path)
+	if abs, err := filepath.Abs(path); err == nil {
+		base = filepath.Base(abs)
+	}
+	base = strings.TrimSuffix(strings.TrimSuffix(base, ".json"), ".hcl")
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_' {
+			return r
+		}
+		return '_'
+	}, strings.ToLower(base))
+	if strings.Trim(name, "_") == "" {
+		return "pipeline"
+	}
+	return name[:min(len(name), maxName)]
+}
+
+// stateSink resolves the sink that keeps the positions.
+func (l *loader) stateSink(r spec.Ref) string {
+	if r.Name == "" {
+		return ""
+	}
+	addresses := l.resolve(r)
+	if len(addresses) > 1 {
+		l.report(failure(r.Range, "Not one sink", r.String()+" has several instances: name one, "+addresses[0]+"."))
+	}
+	if len(addresses) == 0 {
+		return ""
+	}
+	return addresses[0]
+}
