@@ -201,7 +201,9 @@ func (l *loader) find(kind, name string) *component {
 func (l *loader) instancesOf(r spec.Ref) []*instance {
 	c := l.find(r.Kind, r.Name)
 	if c == nil {
-		l.unknownRef(r)
+		if !l.broken {
+			l.unknownRef(r)
+		}
 		return nil
 	}
 	if r.Key == "" {

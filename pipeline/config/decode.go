@@ -103,8 +103,8 @@ func (l *loader) unknownType(kind, typ string, rng hcl.Range) {
 	detail := "There is no " + kind + " type " + strconv.Quote(typ) + "."
 	if hint := spec.DidYouMean(typ, types, strconv.Quote); hint != "" {
 		detail += hint
-	} else {
-		detail += " There are " + spec.Quoted(types) + "."
+	} else if len(types) > 0 {
+		detail += " It is one of " + spec.Quoted(types) + "."
 	}
 	for _, other := range Kinds() {
 		if other != kind && l.opt.Registry.definition(other, typ) != nil {
@@ -164,9 +164,6 @@ func (l *loader) from(i *instance, ctx *hcl.EvalContext) hcl.Diagnostics {
 		return hcl.Diagnostics{d}
 	}
 	refs, diags := spec.DecodeRefs("from", a.Expr, l.references(ctx), []string{"source", "transform"})
-	if diags.HasErrors() {
-		return diags
-	}
 	disabled := 0
 	for _, r := range refs {
 		for _, to := range l.instancesOf(r) {
@@ -180,7 +177,7 @@ func (l *loader) from(i *instance, ctx *hcl.EvalContext) hcl.Diagnostics {
 	if i.enabled && len(i.edges) == 0 && disabled > 0 {
 		diags = append(diags, failure(a.Expr.Range(), "Disabled", "Everything that "+i.address()+" reads from is disabled."))
 	}
-	if len(refs) == 0 {
+	if len(refs) == 0 && !diags.HasErrors() {
 		diags = append(diags, failure(a.Expr.Range(), "Empty list", "\"from\" names at least one source or transform."))
 	}
 	return diags

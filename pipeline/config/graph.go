@@ -148,6 +148,7 @@ func (l *loader) arrivals(sink *instance) {
 			}
 			notes := []spec.Note{{Range: other.rng, Text: "first way"}}
 			if other.to == e.to {
+				notes[0].Text = "first given here"
 				l.report(failure(e.rng, "Given twice", sink.address()+" reads from "+e.to.address()+" twice.", notes...))
 				return
 			}

@@ -34,7 +34,7 @@ type loader struct {
 	diags   hcl.Diagnostics
 	secrets []string // values that no message may show
 
-	files     int
+	broken    bool // some block could not be read: what refers to it is not wrong
 	variables []*hcl.Block
 	locals    []*hcl.Block
 	pipelines []*hcl.Block
@@ -125,14 +125,12 @@ func (l *loader) parse(name string, text []byte) {
 	l.out.Files[name] = text
 	f, diags := Parse(name, text)
 	l.diags = append(l.diags, diags...)
-	if f == nil {
+	l.broken = l.broken || diags.HasErrors()
+	if f == nil || diags.HasErrors() && isJSON(name) {
 		return
 	}
-	if diags.HasErrors() && isJSON(name) {
-		return
-	}
-	l.files++
 	content, more := f.Body.Content(&hcl.BodySchema{Blocks: topLevel()})
+	l.broken = l.broken || more.HasErrors()
 	for _, d := range more {
 		l.report(unknownBlock(d))
 	}
@@ -220,13 +218,13 @@ func (l *loader) duplicates() {
 		seen[what] = rng
 	}
 	for _, b := range l.variables {
-		once(b, "variable."+b.Labels[0], b.LabelRanges[0])
+		once(b, "var."+b.Labels[0], b.LabelRanges[0])
 	}
 	for _, s := range l.shared {
 		once(s.block, "connection."+s.block.Labels[1], s.block.LabelRanges[1])
 	}
 	for _, b := range l.pipelines {
-		once(b, "The pipeline block", b.DefRange)
+		once(b, "pipeline", b.DefRange)
 	}
 }
 
@@ -241,8 +239,8 @@ func (l *loader) contexts() {
 
 // scrub removes secrets from what hcl's evaluator says: a function's error may quote its arguments.
 func (l *loader) scrub() {
-	if len(l.secrets) == 0 {
-		return
+	for _, d := range l.diags {
+		plainCall(d)
 	}
 	slices.SortFunc(l.secrets, func(a, b string) int { return len(b) - len(a) })
 	for _, d := range l.diags {
@@ -251,6 +249,27 @@ func (l *loader) scrub() {
 		}
 		for _, s := range l.secrets {
 			d.Detail = strings.ReplaceAll(d.Detail, s, "(sensitive)")
+		}
+	}
+}
+
+// plainCall says what env() and file() found in plain words.
+func plainCall(d *hcl.Diagnostic) {
+	if d.EvalContext == nil || d.Summary != "Invalid function argument" {
+		return
+	}
+	for _, c := range []struct{ before, summary string }{
+		{`Invalid value for "name" parameter: environment variable `, "Environment variable not set"},
+		{`Invalid value for "path" parameter: `, "Cannot read the file"},
+	} {
+		rest, ok := strings.CutPrefix(d.Detail, c.before)
+		if !ok {
+			continue
+		}
+		d.Summary, d.Detail = c.summary, rest
+		if d.Expression != nil && d.Subject != nil {
+			rng := d.Expression.Range()
+			d.Subject = &rng
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -109,7 +110,27 @@ func Parse(name string, text []byte) (*hcl.File, hcl.Diagnostics) {
 	for _, d := range diags {
 		hintSyntax(d, text)
 	}
-	return f, diags
+	return f, firstOfEach(diags)
+}
+
+// firstOfEach drops what the parser says after it lost its way: a second error at one place, and
+// every line of an unclosed text but the first.
+func firstOfEach(diags hcl.Diagnostics) hcl.Diagnostics {
+	places := make(map[hcl.Pos]bool)
+	unclosed := false
+	return slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool {
+		if d.Subject == nil {
+			return false
+		}
+		again := places[d.Subject.Start]
+		places[d.Subject.Start] = true
+		if d.Summary != "Invalid multi-line string" {
+			return again
+		}
+		d.Detail = "The text is not closed on its line: put a \" at its end."
+		again, unclosed = again || unclosed, true
+		return again
+	})
 }
 
 func tooLarge(name string) *hcl.Diagnostic {
@@ -124,6 +145,10 @@ func hintSyntax(d *hcl.Diagnostic, text []byte) {
 		return
 	}
 	rest := string(text[d.Subject.Start.Byte:])
+	if at := d.Subject.Start.Byte; at > 0 && text[at-1] == '<' && text[at] == '>' {
+		d.Detail = "Write != for <>."
+		return
+	}
 	word := rest[:len(rest)-len(strings.TrimLeft(rest, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"))]
 	if hint := syntaxHint(d.Summary, rest, word); hint != "" {
 		d.Detail = hint
@@ -145,8 +170,6 @@ func syntaxHint(summary, rest, word string) string {
 			summary == "Invalid expression" || strings.HasPrefix(summary, "Missing") {
 			return "Write == to compare."
 		}
-	case strings.HasPrefix(rest, "<>"):
-		return "Write != for <>."
 	case summary == "Invalid single-argument block definition":
 		return "A block on one line holds one attribute: put each attribute on a line of its own."
 	}

@@ -48,6 +48,7 @@ type decoder struct {
 	in      Input
 	diags   hcl.Diagnostics
 	unknown bool // some value is not known: checks that need it are left out
+	loose   bool // the connection could not be read: what it might give is not missing
 }
 
 func (d *decoder) report(diags hcl.Diagnostics) { d.diags = append(d.diags, diags...) }
@@ -118,6 +119,7 @@ func (d *decoder) connection(content *hcl.BodyContent, own map[string]bool) {
 	conn := d.block.Conn
 	refs, diags := DecodeRefs("connection", given.Expr, d.in.Ctx, []string{"connection"})
 	d.report(diags)
+	d.loose = true
 	if diags.HasErrors() || len(refs) != 1 || d.in.Shared == nil {
 		return
 	}
@@ -127,6 +129,7 @@ func (d *decoder) connection(content *hcl.BodyContent, own map[string]bool) {
 	if body == nil {
 		return
 	}
+	d.loose = false
 	shared := d.block.shared()
 	theirs, _, _ := body.PartialContent(shared.schema())
 	silent := &decoder{block: d.block, in: d.in}
@@ -158,7 +161,7 @@ func (b *Block) shared() *Block {
 // missing reports required attributes and blocks that are not given.
 func (d *decoder) missing(counts map[string]int) {
 	for _, a := range d.block.Attrs {
-		if !a.Need || a.isSet {
+		if !a.Need || a.isSet || d.loose && slices.Contains(d.block.Conn.Attrs, a.Name) {
 			continue
 		}
 		detail := strconv.Quote(a.Name) + " must be given."
@@ -223,6 +226,8 @@ func (d *decoder) unexpected(diags hcl.Diagnostics) {
 			continue
 		}
 		switch diag.Summary {
+		case "Attribute redefined":
+			d.fail(*diag.Subject, "Duplicate attribute", strconv.Quote(m[1])+" is given twice.")
 		case "Unsupported argument":
 			d.diags = append(d.diags, d.unknownName(*diag.Subject, m[1], "attribute"))
 		case "Unsupported block type":
@@ -243,9 +248,9 @@ func (d *decoder) unknownName(rng hcl.Range, name, what string) *hcl.Diagnostic 
 	detail := strconv.Quote(name) + " is not " + article(what) + " of " + d.block.Type + "."
 	extra := &Extra{}
 	all := append(slices.Clone(attrs), blocks...)
-	near := Nearest(name, attrs)
-	if what == "block" || near == "" {
-		near = cmp.Or(Nearest(name, blocks), near, Nearest(name, attrs))
+	near := Nearest(name, blocks)
+	if what == "attribute" {
+		near = cmp.Or(Nearest(name, attrs), near)
 	}
 	switch {
 	case what == "attribute" && slices.Contains(blocks, name):
@@ -257,12 +262,24 @@ func (d *decoder) unknownName(rng hcl.Range, name, what string) *hcl.Diagnostic 
 	case near != "":
 		detail += " Did you mean " + strconv.Quote(near) + "?"
 		extra.Suggested = near
-	case len(all) > 0 && len(all) <= maxListed:
-		detail += " It takes " + Quoted(sorted(all)) + "."
+	case what == "block":
+		detail += listed(blocks, " It has no blocks.")
+	default:
+		detail += listed(all, "")
 	}
 	diag := errorAt(rng, "Unknown "+what, detail)
 	diag.Extra = extra
 	return diag
+}
+
+func listed(names []string, none string) string {
+	switch {
+	case len(names) == 0:
+		return none
+	case len(names) > maxListed:
+		return ""
+	}
+	return " It takes " + Quoted(sorted(names)) + "."
 }
 
 func article(what string) string {

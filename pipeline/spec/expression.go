@@ -51,7 +51,29 @@ func decodeExpr(attr string, expr hcl.Expression, ctx *hcl.EvalContext) (Expr, h
 		diags = append(diags, errorAt(e.Range(), "Not a row expression",
 			"A row expression is written without quotes: "+text))
 	}
+	diags = append(diags, hyphens(e)...)
 	return Expr{Syntax: e, Ctx: ctx}, diags
+}
+
+// hyphens warns of row.a-b, which is the one name "a-b" and rarely meant.
+func hyphens(e hclsyntax.Expression) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, t := range e.Variables() {
+		if root := t.RootName(); root != "row" && root != "old" || len(t) < 2 {
+			continue
+		}
+		step, ok := t[1].(hcl.TraverseAttr)
+		left, right, hyphen := strings.Cut(step.Name, "-")
+		if !ok || !hyphen {
+			continue
+		}
+		diag := errorAt(t.SourceRange(), "Hyphen in a name", "This is the one column "+strconv.Quote(step.Name)+
+			". To subtract, put spaces around the -: "+t.RootName()+"."+left+" - "+t.RootName()+"."+right+
+			". For the column, write "+t.RootName()+"["+strconv.Quote(step.Name)+"].")
+		diag.Severity = hcl.DiagWarning
+		diags = append(diags, diag)
+	}
+	return diags
 }
 
 func decodeExprs(attr string, expr hcl.Expression, ctx *hcl.EvalContext) (map[string]Expr, hcl.Diagnostics) {
@@ -99,7 +121,7 @@ func decodeTemplate(attr string, expr hcl.Expression, ctx *hcl.EvalContext) (Tem
 	for name := range tableScope(&pipeline.Schema{}) {
 		unknown[name] = cty.UnknownVal(cty.String)
 	}
-	v, diags := e.Value(within(ctx, unknown))
+	v, diags := e.Value(withTable(ctx, unknown))
 	if diags.HasErrors() {
 		return Template{}, diags
 	}
@@ -141,7 +163,7 @@ func tableName(t hcl.Traversal) (string, bool) {
 	return step.Name, ok
 }
 
-func within(ctx *hcl.EvalContext, table map[string]cty.Value) *hcl.EvalContext {
+func withTable(ctx *hcl.EvalContext, table map[string]cty.Value) *hcl.EvalContext {
 	var child *hcl.EvalContext
 	if ctx == nil {
 		child = &hcl.EvalContext{}
@@ -174,7 +196,7 @@ func (t Template) Text(s *pipeline.Schema) (string, error) {
 			continue
 		}
 		if ctx == nil {
-			ctx = within(t.Ctx, values(scope))
+			ctx = withTable(t.Ctx, values(scope))
 		}
 		text, err := evaluated(part, ctx)
 		if err != nil {

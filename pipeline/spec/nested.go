@@ -145,8 +145,8 @@ func (d *decoder) generated(n *Nested, content *hcl.BodyContent, b *hcl.Block, c
 		}
 	}
 	if len(labels) != len(n.Labels) {
-		d.fail(where, "Wrong number of labels", "A block "+n.header()+" has "+strconv.Itoa(len(n.Labels))+
-			" labels; give them by labels = [...].")
+		d.fail(where, "Wrong number of labels", "A block "+n.header()+" takes "+strconv.Itoa(len(n.Labels))+
+			", given by labels = [...].")
 		return
 	}
 	at := slices.Repeat([]hcl.Range{where}, len(labels))

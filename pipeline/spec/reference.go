@@ -32,9 +32,7 @@ func (r Ref) String() string {
 func DecodeRefs(attr string, expr hcl.Expression, ctx *hcl.EvalContext, kinds []string) ([]Ref, hcl.Diagnostics) {
 	d := refDecoder{attr: attr, ctx: ctx, kinds: kinds}
 	d.expr(expr)
-	for i := range d.refs {
-		d.checkKind(d.refs[i])
-	}
+	d.refs = slices.DeleteFunc(d.refs, func(r Ref) bool { return !d.checkKind(r) })
 	return d.refs, d.diags
 }
 
@@ -57,6 +55,10 @@ func (d *refDecoder) expr(expr hcl.Expression) {
 	}
 	if t, diags := hcl.AbsTraversalForExpr(expr); !diags.HasErrors() {
 		d.traversal(t, expr.Range())
+		return
+	}
+	if splat, ok := expr.(*hclsyntax.SplatExpr); ok {
+		d.fail(splat.Range(), "Not a reference", "A name without [*] means every instance already.")
 		return
 	}
 	if index, ok := expr.(*hclsyntax.IndexExpr); ok && d.index(index) {
@@ -194,9 +196,9 @@ func (d *refDecoder) value(v cty.Value, rng hcl.Range) {
 	d.fail(rng, "Not a reference", strconv.Quote(d.attr)+" takes references such as "+d.sample()+".")
 }
 
-func (d *refDecoder) checkKind(r Ref) {
+func (d *refDecoder) checkKind(r Ref) bool {
 	if len(d.kinds) == 0 || slices.Contains(d.kinds, r.Kind) {
-		return
+		return true
 	}
 	detail := strconv.Quote(d.attr) + " takes a " + strings.Join(d.kinds, " or a ") + "."
 	switch {
@@ -206,4 +208,5 @@ func (d *refDecoder) checkKind(r Ref) {
 		detail += DidYouMean(r.Kind, d.kinds, func(s string) string { return s + "." + r.Name })
 	}
 	d.fail(r.Range, "Wrong kind of reference", detail)
+	return false
 }

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -21,9 +22,13 @@ func templateScope() Scope { return Scope{"table"} }
 // what was probably meant. attr is the attribute's name, for the messages.
 func CheckScope(attr string, expr hcl.Expression, ctx *hcl.EvalContext, also Scope) hcl.Diagnostics {
 	var diags hcl.Diagnostics
+	guarded := guardedRanges(expr)
+	if !slices.Contains(also, "row") { // the functions of row expressions are those of package expr
+		diags = unknownFunctions(expr, ctx)
+	}
 	for _, t := range expr.Variables() {
 		root := t.RootName()
-		if slices.Contains(also, root) {
+		if slices.Contains(also, root) || within(t.SourceRange(), guarded) {
 			continue
 		}
 		v, ok := lookup(ctx, root)
@@ -35,6 +40,57 @@ func CheckScope(attr string, expr hcl.Expression, ctx *hcl.EvalContext, also Sco
 			diags = append(diags, d)
 		}
 	}
+	return diags
+}
+
+// guardedRanges returns the calls of try and can, inside which anything may be missing.
+func guardedRanges(expr hcl.Expression) []hcl.Range {
+	var out []hcl.Range
+	calls(expr, func(call *hclsyntax.FunctionCallExpr) {
+		if call.Name == "try" || call.Name == "can" {
+			out = append(out, call.Range())
+		}
+	})
+	return out
+}
+
+func within(r hcl.Range, outer []hcl.Range) bool {
+	return slices.ContainsFunc(outer, func(o hcl.Range) bool {
+		return o.Start.Byte <= r.Start.Byte && r.End.Byte <= o.End.Byte
+	})
+}
+
+// calls visits the function calls of an expression of the native syntax.
+func calls(expr hcl.Expression, f func(*hclsyntax.FunctionCallExpr)) {
+	node, ok := expr.(hclsyntax.Expression)
+	if !ok {
+		return
+	}
+	hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
+		if call, ok := n.(*hclsyntax.FunctionCallExpr); ok {
+			f(call)
+		}
+		return nil
+	})
+}
+
+// unknownFunctions finds calls of functions that do not exist: hcl suggests only from the
+// innermost context.
+func unknownFunctions(expr hcl.Expression, ctx *hcl.EvalContext) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	calls(expr, func(call *hclsyntax.FunctionCallExpr) {
+		var names []string
+		for c := ctx; c != nil; c = c.Parent() {
+			if _, ok := c.Functions[call.Name]; ok {
+				return
+			}
+			for name := range c.Functions {
+				names = append(names, name)
+			}
+		}
+		diags = append(diags, errorAt(call.NameRange, "Unknown function", "There is no function "+
+			strconv.Quote(call.Name)+"."+DidYouMean(call.Name, sorted(names), func(s string) string { return s })))
+	})
 	return diags
 }
 

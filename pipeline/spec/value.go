@@ -16,6 +16,9 @@ import (
 // decodeAttr writes the value of an attribute to the pointer that it is bound to.
 func (d *decoder) decodeAttr(a *Attribute, expr hcl.Expression, ctx *hcl.EvalContext) {
 	a.rng, a.isSet = expr.Range(), true
+	if a.Secrecy && len(expr.Variables()) == 0 {
+		defer d.hide(len(d.diags), expr.Range())
+	}
 	var diags hcl.Diagnostics
 	switch p := a.Target().(type) {
 	case *Expr:
@@ -33,6 +36,16 @@ func (d *decoder) decodeAttr(a *Attribute, expr hcl.Expression, ctx *hcl.EvalCon
 		return
 	}
 	d.report(diags)
+}
+
+// hide keeps a secret attribute's text out of the diagnostics about it, those from index on.
+func (d *decoder) hide(from int, rng hcl.Range) {
+	if len(d.diags) == from {
+		return
+	}
+	e := ExtraOf(d.diags[from])
+	e.Hide = append(e.Hide, rng)
+	d.diags[from].Extra = &e
 }
 
 func oneRef(a *Attribute, expr hcl.Expression, ctx *hcl.EvalContext) (Ref, hcl.Diagnostics) {

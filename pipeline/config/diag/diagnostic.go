@@ -1,8 +1,10 @@
 package diag
 
 import (
+	"bytes"
 	"cmp"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -127,9 +129,9 @@ func (s snippets) snippet(r hcl.Range) *Snippet {
 	if !ok || start < 0 || start > len(text) || end < start || r.Start.Line < 1 {
 		return nil
 	}
-	from := strings.LastIndexByte(string(text[:start]), '\n') + 1
+	from := bytes.LastIndexByte(text[:start], '\n') + 1
 	to := len(text)
-	if n := strings.IndexByte(string(text[start:]), '\n'); n >= 0 {
+	if n := bytes.IndexByte(text[start:], '\n'); n >= 0 {
 		to = start + n
 	}
 	end = min(end, to)
@@ -157,6 +159,22 @@ func (s snippets) hidden(file string, text []byte, from, to int) []byte {
 		for i := max(h.Start.Byte, from); i < min(h.End.Byte, to); i++ {
 			if line[i-from] != '"' {
 				line[i-from] = '*'
+			}
+		}
+	}
+	return maskSecrets(line)
+}
+
+// secretLiteral finds what is probably a secret by its name, and passwords inside connection
+// strings: a line may be shown because of an error that kept it from being decoded.
+var secretLiteral = regexp.MustCompile(`(?i)(?:passw|pwd|secret|token|credential)[a-z_]*"?\s*[=:]\s*"([^"$]+)|://[^/@:"\s]*:([^@"\s$]+)@`)
+
+// maskSecrets overwrites what looks like a secret.
+func maskSecrets(line []byte) []byte {
+	for _, m := range secretLiteral.FindAllSubmatchIndex(line, -1) {
+		for group := 2; group+1 < len(m); group += 2 {
+			for i := m[group]; i >= 0 && i < m[group+1]; i++ {
+				line[i] = '*'
 			}
 		}
 	}
