@@ -18,7 +18,7 @@ func AppendJSONString[T string | []byte](dst []byte, s T) []byte {
 		}
 		if c < utf8.RuneSelf {
 			dst = append(dst, s[start:i]...)
-			dst = appendEscape(dst, rune(c))
+			dst = AppendEscape(dst, rune(c))
 			i++
 			start = i
 			continue
@@ -26,7 +26,7 @@ func AppendJSONString[T string | []byte](dst []byte, s T) []byte {
 		r, n := decodeRune(s[i:min(len(s), i+utf8.UTFMax)])
 		if bad := r == utf8.RuneError && n == 1; bad || Hidden(r) {
 			dst = append(dst, s[start:i]...)
-			dst = appendEscape(dst, r)
+			dst = AppendEscape(dst, r)
 			start = i + n
 		}
 		i += n
@@ -46,7 +46,8 @@ func Hidden(r rune) bool {
 	return r <= 0x9f || r == 0x2028 || r == 0x2029 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }
 
-func appendEscape(dst []byte, r rune) []byte {
+// AppendEscape appends a rune of the basic plane as its escape sequence in a JSON string.
+func AppendEscape(dst []byte, r rune) []byte {
 	switch r {
 	case '"', '\\':
 		return append(dst, '\\', byte(r))
