@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/pipe-cdc/pipe/pipeline/expr"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
 
@@ -125,11 +126,17 @@ func (l *loader) decode(c *component) {
 	}
 }
 
+// checkRow checks a row expression without columns. The names in it were held against the context
+// already, which package expr does not see here.
+func checkRow(e hclsyntax.Expression) hcl.Diagnostics {
+	return slices.DeleteFunc(expr.Check(e), func(d *hcl.Diagnostic) bool { return d.Summary == "Unknown name" })
+}
+
 func (l *loader) decodeInstance(i *instance) {
 	c := i.of
 	def := l.opt.Registry.definition(c.kind(), c.typ())
 	desc := spec.Describe(c.typ(), def)
-	in := spec.Input{Body: c.rest, Ctx: i.ctx, Header: c.block.DefRange, Also: metaNames(c.kind())}
+	in := spec.Input{Body: c.rest, Ctx: i.ctx, Header: c.block.DefRange, Also: metaNames(c.kind()), Row: checkRow}
 	if desc.Conn != nil {
 		in.Shared = l.connection(desc.Conn.Type)
 	}

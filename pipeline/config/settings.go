@@ -34,8 +34,8 @@ func (p *pipelineSpec) Spec(b *spec.Block) {
 		case "sink":
 			spec.Attr(b, "sink", &s.sink).Required().To("sink").Doc("The sink that keeps them.")
 		default:
-			spec.Attr(b, "path", &s.path).Required().Doc("A directory, created where it is missing.").
-				Example(`"/var/lib/pipe/shop"`)
+			spec.Attr(b, "path", &s.path).Required().Example(`"/var/lib/pipe/"`).
+				Doc("The state file; or a directory, which exists or is written with a / at the end.")
 		}
 	}).OneOf("file", "sink")
 	a := spec.Attr(b, "batch_rows", &p.s.BatchRows).Range(1, 1<<20).Doc("Rows in one batch at most.")
@@ -100,7 +100,11 @@ func (l *loader) relative(path string) string {
 	if filepath.IsAbs(path) {
 		return path
 	}
-	return filepath.Join(l.dir, path)
+	joined := filepath.Join(l.dir, path)
+	if strings.HasSuffix(path, "/") {
+		return joined + "/" // says that it is a directory
+	}
+	return joined
 }
 
 // defaultName derives a pipeline's name from its file or directory.

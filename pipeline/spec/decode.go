@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
 // Input is what a block is decoded from.
@@ -22,6 +23,8 @@ type Input struct {
 	// context to evaluate it in; the body is nil where there is none (and that is reported). A nil
 	// Shared ignores the reference.
 	Shared func(Ref) (hcl.Body, *hcl.EvalContext, hcl.Diagnostics)
+	// Row checks what a row expression consists of, without the columns of a table; nil: nothing.
+	Row func(hclsyntax.Expression) hcl.Diagnostics
 	// Partial leaves out the checks that only a whole block can pass: a connection block gives what
 	// it gives, the rest comes from the blocks that use it.
 	Partial bool

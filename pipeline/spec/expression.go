@@ -40,8 +40,8 @@ func native(expr hcl.Expression) (hclsyntax.Expression, hcl.Diagnostics) {
 	return e, nil
 }
 
-// decodeExpr keeps a row expression; what it says of rows is checked when it is compiled.
-func decodeExpr(attr string, expr hcl.Expression, ctx *hcl.EvalContext) (Expr, hcl.Diagnostics) {
+// rowExpr keeps a row expression; what it says of columns is checked when it is compiled.
+func (d *decoder) rowExpr(attr string, expr hcl.Expression, ctx *hcl.EvalContext) (Expr, hcl.Diagnostics) {
 	e, diags := native(expr)
 	if diags.HasErrors() {
 		return Expr{}, diags
@@ -50,6 +50,9 @@ func decodeExpr(attr string, expr hcl.Expression, ctx *hcl.EvalContext) (Expr, h
 	if text, ok := literalText(e); ok && strings.Contains(text, "row.") {
 		diags = append(diags, errorAt(e.Range(), "Not a row expression",
 			"A row expression is written without quotes: "+text))
+	}
+	if !diags.HasErrors() && d.in.Row != nil {
+		diags = append(diags, d.in.Row(e)...)
 	}
 	diags = append(diags, hyphens(e)...)
 	return Expr{Syntax: e, Ctx: ctx}, diags
@@ -76,7 +79,7 @@ func hyphens(e hclsyntax.Expression) hcl.Diagnostics {
 	return diags
 }
 
-func decodeExprs(attr string, expr hcl.Expression, ctx *hcl.EvalContext) (map[string]Expr, hcl.Diagnostics) {
+func (d *decoder) rowExprs(attr string, expr hcl.Expression, ctx *hcl.EvalContext) (map[string]Expr, hcl.Diagnostics) {
 	pairs, diags := hcl.ExprMap(expr)
 	if diags.HasErrors() {
 		return nil, hcl.Diagnostics{errorAt(expr.Range(), "Not a map",
@@ -98,7 +101,7 @@ func decodeExprs(attr string, expr hcl.Expression, ctx *hcl.EvalContext) (map[st
 			diags = append(diags, errorAt(pair.Key.Range(), "Duplicate name",
 				strconv.Quote(key.AsString())+" is given twice."))
 		}
-		e, more := decodeExpr(attr, pair.Value, ctx)
+		e, more := d.rowExpr(attr, pair.Value, ctx)
 		diags = append(diags, more...)
 		out[key.AsString()] = e
 	}

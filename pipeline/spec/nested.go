@@ -59,7 +59,7 @@ func (d *decoder) one(n *Nested, labels []string, at []hcl.Range, body hcl.Body,
 		return
 	}
 	inner := &decoder{block: n.add(labels), in: Input{
-		Body: body, Ctx: ctx, Header: header, Shared: d.in.Shared, Partial: d.in.Partial,
+		Body: body, Ctx: ctx, Header: header, Shared: d.in.Shared, Partial: d.in.Partial, Row: d.in.Row,
 	}}
 	inner.run()
 	d.report(inner.diags)

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -22,9 +23,9 @@ func (d *decoder) decodeAttr(a *Attribute, expr hcl.Expression, ctx *hcl.EvalCon
 	var diags hcl.Diagnostics
 	switch p := a.Target().(type) {
 	case *Expr:
-		*p, diags = decodeExpr(a.Name, expr, ctx)
+		*p, diags = d.rowExpr(a.Name, expr, ctx)
 	case *map[string]Expr:
-		*p, diags = decodeExprs(a.Name, expr, ctx)
+		*p, diags = d.rowExprs(a.Name, expr, ctx)
 	case *Template:
 		*p, diags = decodeTemplate(a.Name, expr, ctx)
 	case *Ref:
@@ -326,7 +327,11 @@ func (d *decoder) warnLiteral(a *Attribute, v cty.Value, expr hcl.Expression) {
 		return
 	}
 	text, ok := textOf(v)
-	if _, secret := a.Target().(*Secret); !ok || text == "" || !secret && !dsnPassword.MatchString(text) {
+	_, secret := a.Target().(*Secret)
+	if strings.Contains(text, "://") || strings.Contains(text, "host=") {
+		secret = false // a connection string, which need not hold a password
+	}
+	if !ok || text == "" || !secret && !dsnPassword.MatchString(text) {
 		return
 	}
 	rng := expr.Range()
