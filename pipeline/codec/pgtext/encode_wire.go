@@ -110,3 +110,57 @@ func ArrayOID(elem uint32) uint32 {
 	}
 	return 0
 }
+
+// Native reports whether some kind is written in the binary form of the built-in type oid.
+func Native(oid uint32) bool {
+	return ArrayOID(oid) != 0
+}
+
+// TypeName returns the name of a type that Wire knows, as SQL writes it; "" for others.
+func TypeName(oid uint32) string {
+	switch oid {
+	case oidBool:
+		return "pg_catalog.bool"
+	case oidBytea:
+		return "pg_catalog.bytea"
+	case oidInt2:
+		return "pg_catalog.int2"
+	case oidInt4:
+		return "pg_catalog.int4"
+	case oidInt8:
+		return "pg_catalog.int8"
+	case oidOid:
+		return "pg_catalog.oid"
+	case oidText:
+		return "pg_catalog.text"
+	case oidVarchar:
+		return "pg_catalog.varchar"
+	case oidBpchar:
+		return "pg_catalog.bpchar"
+	case oidFloat4:
+		return "pg_catalog.float4"
+	case oidFloat8:
+		return "pg_catalog.float8"
+	case oidNumeric:
+		return "pg_catalog.numeric"
+	case oidJSON:
+		return "pg_catalog.json"
+	case oidJSONB:
+		return "pg_catalog.jsonb"
+	case oidUUID:
+		return "pg_catalog.uuid"
+	case oidDate:
+		return "pg_catalog.date"
+	case oidTime:
+		return "pg_catalog.time"
+	case oidTimestamp:
+		return "pg_catalog.timestamp"
+	case oidTimestampTZ:
+		return "pg_catalog.timestamptz"
+	case oidInterval:
+		return "pg_catalog.interval"
+	case oidVarbit:
+		return "pg_catalog.varbit"
+	}
+	return ""
+}

@@ -1,0 +1,169 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pipe-cdc/pipe/pipeline"
+)
+
+// binder works out where rows go: it finds, creates and changes target tables. One is shared by the
+// lanes of a sink.
+type binder struct {
+	cfg    *Config
+	log    *slog.Logger
+	state  *state
+	number atomic.Int64 // of statements
+
+	mu      sync.Mutex // guards what follows, and the targets
+	admin   *conn      // creates tables in transactions of its own; nil until it is needed
+	name    string     // of the sessions
+	targets map[name]*target
+	plans   map[*pipeline.Schema]*plan
+	latest  map[*target]*pipeline.Schema
+}
+
+// maxPlans bounds how many versions of tables are remembered.
+const maxPlans = 16384
+
+func (b *binder) close() {
+	if b.admin != nil {
+		b.admin.close()
+	}
+}
+
+// plan returns how rows of a schema are written. session is the lane's where it is inside a
+// transaction, in which the table must then be changed; nil where it is not.
+func (b *binder) plan(ctx context.Context, session *conn, stream pipeline.Stream, r *pipeline.Row) (*plan, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if p := b.plans[r.Schema]; p != nil && p.version == p.target.version {
+		return p, nil
+	}
+	if err := b.connect(ctx); err != nil {
+		return nil, err
+	}
+	p, err := b.bind(ctx, session, stream, r)
+	if err != nil {
+		return nil, err
+	}
+	if len(b.plans) >= maxPlans {
+		clear(b.plans)
+	}
+	b.plans[r.Schema] = p
+	b.latest[p.target] = r.Schema
+	return p, nil
+}
+
+func (b *binder) connect(ctx context.Context) error {
+	if b.admin != nil && !b.admin.IsClosed() {
+		return nil
+	}
+	c, err := b.cfg.connect(ctx, b.name)
+	b.admin = c
+	return err
+}
+
+func (b *binder) bind(ctx context.Context, session *conn, stream pipeline.Stream, r *pipeline.Row) (*plan, error) {
+	s := r.Schema
+	n, err := b.cfg.targetName(s)
+	if err != nil {
+		return nil, &pipeline.Error{Class: pipeline.Input, Table: s.Name(), Err: err, Hint: "Set into"}
+	}
+	source := sourceOf(stream, s)
+	t := b.targets[n]
+	if t == nil {
+		if t, err = b.open(ctx, n, source, r); err != nil {
+			return nil, err
+		}
+		b.targets[n] = t
+	}
+	if err := t.joinSource(source, b.cfg.Merge); err != nil {
+		return nil, err
+	}
+	c := b.admin
+	if session != nil {
+		c = session
+	}
+	changed, err := b.evolve(ctx, c, t, b.latest[t], s)
+	if err != nil {
+		return nil, err
+	}
+	if changed {
+		t.version++
+		if t.table, err = readTable(ctx, c, n); err != nil {
+			return nil, err
+		}
+	}
+	return newPlan(b.cfg, t, s)
+}
+
+// open looks at a target for the first time and creates it where it is missing. Where a snapshot
+// finds it empty, that is recorded: until the first streamed change its rows are those of the load.
+func (b *binder) open(ctx context.Context, n name, source string, r *pipeline.Row) (*target, error) {
+	t := &target{name: n}
+	var err error
+	if t.table, err = readTable(ctx, b.admin, n); err != nil {
+		return nil, err
+	}
+	if t.table == nil {
+		if err = b.make(ctx, t, r.Schema); err != nil {
+			return nil, err
+		}
+	}
+	if t.load, err = b.state.loading(ctx, b.admin, n.String()); err != nil {
+		return nil, err
+	}
+	if r.Tx == nil || !r.Tx.Snapshot || r.Op != pipeline.Read {
+		return t, nil
+	}
+	if t.fresh, err = t.empty(ctx, b.admin); err != nil || !t.fresh {
+		return t, err
+	}
+	t.load = source
+	return t, b.state.beginLoad(ctx, b.admin, n.String(), source)
+}
+
+func (b *binder) make(ctx context.Context, t *target, s *pipeline.Schema) error {
+	if !b.cfg.CreateTables {
+		return &pipeline.Error{Class: pipeline.Input, Table: s.Name(),
+			Err: errors.New("the target " + t.name.String() + " does not exist"), Hint: "Create it, or set create_tables = true"}
+	}
+	if err := b.createTable(ctx, b.admin, t.name, s); err != nil {
+		return err
+	}
+	var err error
+	if t.table, err = readTable(ctx, b.admin, t.name); err == nil && t.table == nil {
+		err = errors.New("the table " + t.name.String() + " vanished after it was created")
+	}
+	return err
+}
+
+// fresh reports whether the target was empty and took nothing but snapshot rows.
+func (b *binder) fresh(t *target) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return t.fresh
+}
+
+// streamed records, in the lane's transaction, that a streamed change reaches the target.
+func (b *binder) streamed(ctx context.Context, c *conn, t *target) error {
+	b.mu.Lock()
+	load := t.load
+	t.load, t.fresh = "", false
+	b.mu.Unlock()
+	if load == "" {
+		return nil
+	}
+	return b.state.endLoad(ctx, c, t.name.String())
+}
+
+// stale records that a target held rows that were thought to be new.
+func (b *binder) stale(t *target) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t.fresh = false
+}

@@ -1,0 +1,188 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/pipe-cdc/pipe/pipeline"
+)
+
+// createTable makes the table that a schema's rows need. It is committed on its own, so that lanes
+// that write to it do not wait for one another, and may be repeated.
+func (b *binder) createTable(ctx context.Context, c *conn, n name, s *pipeline.Schema) error {
+	defs := make([]string, 0, len(s.Columns)+2)
+	for i := range s.Columns {
+		def, err := b.columnDef(ctx, c, s, &s.Columns[i])
+		if err != nil {
+			return err
+		}
+		if s.IsKey(i) && b.cfg.Write == writeUpsert {
+			def += " NOT NULL"
+		}
+		defs = append(defs, def)
+	}
+	if b.cfg.Deletes == deletesSoft {
+		defs = append(defs, b.deletedDef())
+	}
+	if len(s.Key) > 0 && b.cfg.Write == writeUpsert {
+		keys := make([]string, len(s.Key))
+		for i, k := range s.Key {
+			keys[i] = ident(s.Columns[k].Name)
+		}
+		defs = append(defs, "PRIMARY KEY ("+strings.Join(keys, ", ")+")")
+	}
+	sql := "CREATE TABLE IF NOT EXISTS " + n.sql() + " (" + strings.Join(defs, ", ") + ")"
+	return b.createOnce(ctx, c, n, sql)
+}
+
+// createOnce runs a CREATE that another instance may run at the same time.
+func (b *binder) createOnce(ctx context.Context, c *conn, n name, sql string) error {
+	var err error
+	for range claimTries {
+		rows, qerr := c.query(ctx, "SELECT to_regnamespace($1) IS NULL", ident(n.schema))
+		if qerr != nil {
+			return qerr
+		}
+		if rows[0][0] == "t" {
+			sql = "CREATE SCHEMA IF NOT EXISTS " + ident(n.schema) + "; " + sql
+		}
+		err = c.run(ctx, sql)
+		if s := sqlState(err); s != stateUnique && s != stateTableExists && s != "42P06" {
+			break
+		}
+	}
+	return err
+}
+
+func (b *binder) deletedDef() string {
+	return ident(b.cfg.DeletedColumn) + " boolean NOT NULL DEFAULT false"
+}
+
+func (b *binder) columnDef(ctx context.Context, c *conn, s *pipeline.Schema, col *pipeline.Column) (string, error) {
+	if err := checkName(col.Name); err != nil {
+		return "", &pipeline.Error{Class: pipeline.Input, Table: s.Name(), Err: err,
+			Hint: "Shorten it with a transform \"rename\""}
+	}
+	typ, err := typeFor(ctx, c, s, col)
+	return ident(col.Name) + " " + typ, err
+}
+
+// evolve brings the target in line with a schema as schema_changes says, and reports whether it
+// changed anything. old is the schema that the table's rows had before, nil at first.
+func (b *binder) evolve(ctx context.Context, c *conn, t *target, old, s *pipeline.Schema) (bool, error) {
+	var parts []string
+	for i := range s.Columns {
+		col := &s.Columns[i]
+		part, err := b.change(ctx, c, t, old, s, col)
+		if err != nil {
+			return false, err
+		}
+		if part != "" {
+			parts = append(parts, part)
+		}
+	}
+	if b.cfg.Deletes == deletesSoft && t.table.attr(b.cfg.DeletedColumn) == nil {
+		parts = append(parts, "ADD COLUMN IF NOT EXISTS "+b.deletedDef())
+	}
+	if b.cfg.SchemaChanges == changesApply {
+		parts = append(parts, gone(t.table, s)...)
+	}
+	if len(parts) == 0 {
+		return false, nil
+	}
+	sql := "ALTER TABLE " + t.name.sql() + " " + strings.Join(parts, ", ")
+	b.log.Info("the target table changes", "table", t.name.String(), "sql", sql)
+	return true, c.run(ctx, sql)
+}
+
+// gone lets columns that the source no longer has be NULL. They are never dropped.
+func gone(t *table, s *pipeline.Schema) []string {
+	var parts []string
+	for i := range t.cols {
+		a := &t.cols[i]
+		if s.Index(a.name) < 0 && a.notNull && !a.hasDef && !a.identity && !a.generated {
+			parts = append(parts, "ALTER COLUMN "+ident(a.name)+" DROP NOT NULL")
+		}
+	}
+	return parts
+}
+
+// change returns what ALTER TABLE must do for one column, "" for nothing.
+func (b *binder) change(ctx context.Context, c *conn, t *target, old, s *pipeline.Schema, col *pipeline.Column) (string, error) {
+	a, mode := t.table.attr(col.Name), b.cfg.SchemaChanges
+	if a == nil {
+		return b.missing(ctx, c, t, s, col)
+	}
+	if mode == changesIgnore {
+		return "", nil
+	}
+	changed := typeChanged(old, col)
+	typ, err := b.wider(ctx, c, s, col, a)
+	switch {
+	case err != nil:
+		return "", err
+	case typ != "" && mode == changesApply:
+		return "ALTER COLUMN " + ident(col.Name) + " TYPE " + typ, nil
+	case changed && (mode == changesFail || typ != "" || !holds(col, a)):
+		return "", &pipeline.Error{Class: pipeline.Input, Table: s.Name(),
+			Err: fmt.Errorf("the type of column %s changed to %s, the target has %s", col.Name, col.Type, a.full),
+			Hint: fmt.Sprintf("Run ALTER TABLE %s ALTER COLUMN %s TYPE ..., and take the table's snapshot again if"+
+				" the source rewrote its rows; or set schema_changes", t.name.sql(), ident(col.Name))}
+	case mode == changesApply && col.Nullable && a.notNull && !s.IsKey(s.Index(col.Name)):
+		return "ALTER COLUMN " + ident(col.Name) + " DROP NOT NULL", nil
+	}
+	return "", nil
+}
+
+// missing adds a column, or refuses, or leaves it out.
+func (b *binder) missing(ctx context.Context, c *conn, t *target, s *pipeline.Schema, col *pipeline.Column) (string, error) {
+	switch b.cfg.SchemaChanges {
+	case changesIgnore:
+		b.log.Warn("a column has no place in the target and is left out", "table", t.name.String(), "column", col.Name)
+		return "", nil
+	case changesFail:
+		def, err := b.columnDef(ctx, c, s, col)
+		return "", errors.Join(err, &pipeline.Error{Class: pipeline.Input, Table: s.Name(),
+			Err:  fmt.Errorf("the target %s has no column %s", t.name, col.Name),
+			Hint: "Run ALTER TABLE " + t.name.sql() + " ADD COLUMN " + def})
+	}
+	def, err := b.columnDef(ctx, c, s, col)
+	if constant(col.Default) {
+		def += " DEFAULT " + col.Default
+	} else if col.Default != "" {
+		b.log.Warn("the new column's default is not a constant: rows that exist already keep NULL",
+			"table", t.name.String(), "column", col.Name, "default", col.Default)
+	}
+	return "ADD COLUMN IF NOT EXISTS " + def, err
+}
+
+func typeChanged(old *pipeline.Schema, col *pipeline.Column) bool {
+	if old == nil {
+		return false
+	}
+	i := old.Index(col.Name)
+	return i >= 0 && old.Columns[i].Type != col.Type
+}
+
+// holds reports whether a value of the column goes into the attribute without a cast.
+func holds(col *pipeline.Column, a *attribute) bool { return wireOf(col.Kind, a).cast == "" }
+
+// wider returns the type that the attribute must be widened to for the column's values, "" where it
+// is wide enough or where widening would not be safe.
+func (b *binder) wider(ctx context.Context, c *conn, s *pipeline.Schema, col *pipeline.Column, a *attribute) (string, error) {
+	typ, err := typeFor(ctx, c, s, col)
+	if err != nil || typ == a.full {
+		return "", err
+	}
+	rows, err := c.query(ctx, "SELECT format_type(to_regtype($1), NULL)", typ)
+	if err != nil {
+		return "", err
+	}
+	have, want := widthOf(a.typ, a.full), widthOf(rows[0][0], typ)
+	if have.family != "" && have.family == want.family && have.less(want) {
+		return typ, nil
+	}
+	return "", nil
+}

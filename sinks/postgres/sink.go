@@ -1,0 +1,152 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/spec"
+)
+
+// maxLanes bounds the sessions: a stream that has a transaction open needs one to itself.
+const maxLanes = 256
+
+// Sink writes batches. It is a pipeline.Keeper and pipeline.Parallel.
+type Sink struct {
+	cfg    *Config
+	node   string
+	state  *state
+	binder *binder
+
+	mu     sync.Mutex // guards what follows
+	kept   pipeline.Checkpoint
+	open   map[pipeline.Stream]*lane // in the middle of a transaction
+	idle   []*lane
+	lanes  int
+	failed error
+}
+
+// Open connects and returns the sink.
+func (c *Config) Open(ctx context.Context, env spec.Env) (pipeline.Sink, error) {
+	session := "pipe " + env.Pipeline
+	admin, err := c.connect(ctx, session)
+	if err != nil {
+		return nil, explain(env.Address, err)
+	}
+	if !admin.replica {
+		env.Log.Warn("the role may not set session_replication_role: triggers and foreign keys of the target are" +
+			" checked, and rows are written in the order of the source where there are foreign keys." +
+			" To change it: GRANT SET ON PARAMETER session_replication_role TO the role of dsn")
+	}
+	s := &Sink{cfg: c, node: env.Address, state: newState(c.StateSchema, env.Pipeline, env.Address),
+		kept: pipeline.Checkpoint{}, open: map[pipeline.Stream]*lane{}}
+	s.binder = &binder{cfg: c, log: env.Log, state: s.state, admin: admin, name: session, targets: map[name]*target{},
+		plans: map[*pipeline.Schema]*plan{}, latest: map[*target]*pipeline.Schema{}}
+	return s, nil
+}
+
+// Checkpoint claims the fence and returns the positions that are stored with the rows.
+func (s *Sink) Checkpoint(ctx context.Context) (pipeline.Checkpoint, error) {
+	kept, err := s.state.claim(ctx, s.binder.admin)
+	if err != nil {
+		return nil, explain(s.node, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept = kept
+	return kept.Clone(), nil
+}
+
+// Lanes returns how many streams may be written at once.
+func (s *Sink) Lanes() int { return s.cfg.Workers }
+
+// Write writes a batch in the transaction of its stream; see pipeline.Sink.
+func (s *Sink) Write(ctx context.Context, b *pipeline.Batch) error {
+	l, kept, err := s.take(ctx, b.Stream)
+	if err != nil {
+		return explain(s.node, err)
+	}
+	if err = l.write(ctx, b, kept); err != nil {
+		err = explain(s.node, err)
+	}
+	s.put(l, b, err)
+	return err
+}
+
+// take returns the lane of the stream's open transaction, or a free one.
+func (s *Sink) take(ctx context.Context, stream pipeline.Stream) (*lane, pipeline.Position, error) {
+	s.mu.Lock()
+	kept := s.kept[stream]
+	if s.failed != nil {
+		defer s.mu.Unlock()
+		return nil, "", s.failed
+	}
+	if l := s.open[stream]; l != nil {
+		delete(s.open, stream)
+		s.mu.Unlock()
+		return l, kept, nil
+	}
+	if n := len(s.idle); n > 0 {
+		l := s.idle[n-1]
+		s.idle = s.idle[:n-1]
+		s.mu.Unlock()
+		return l, kept, nil
+	}
+	if s.lanes == maxLanes {
+		defer s.mu.Unlock()
+		return nil, "", &pipeline.Error{Class: pipeline.Environment, Err: errors.New("too many transactions are open at once"),
+			Hint: "Lower the workers of the sources"}
+	}
+	s.lanes++
+	s.mu.Unlock()
+	l, err := s.newLane(ctx)
+	if err != nil {
+		s.mu.Lock()
+		s.lanes--
+		s.mu.Unlock()
+	}
+	return l, kept, err
+}
+
+// put takes a lane back after a write, and remembers what it committed.
+func (s *Sink) put(l *lane, b *pipeline.Batch, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.failed = firstError(s.failed, err)
+		s.lanes--
+		l.conn.close()
+		return
+	}
+	if pos, ok := b.Last(); ok && (pos == "" || pos > s.kept[b.Stream]) {
+		s.kept.Apply(b.Stream, pos)
+	}
+	switch {
+	case l.open:
+		s.open[b.Stream] = l
+	case len(s.idle) < s.cfg.Workers:
+		s.idle = append(s.idle, l)
+	default:
+		s.lanes--
+		l.conn.close()
+	}
+}
+
+// Close gives up open transactions and ends the sessions.
+func (s *Sink) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.open {
+		l.conn.close()
+	}
+	for _, l := range s.idle {
+		l.conn.close()
+	}
+	s.open, s.idle, s.lanes = nil, nil, 0
+	s.failed = firstError(s.failed, errClosed)
+	s.binder.close()
+	return nil
+}
+
+var errClosed = errors.New("the sink is closed")

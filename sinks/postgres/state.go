@@ -1,0 +1,138 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/codec/pgtext"
+)
+
+// state names the tables that hold what the sink knows, and whose it is:
+//
+//	checkpoint  the position of each stream
+//	fence       the number of the instance that may write; each start adds one
+//	load        targets that hold nothing but rows of an unfinished first load
+type state struct {
+	schema   string // quoted
+	pipeline string
+	sink     string
+	epoch    int64
+}
+
+func newState(schema, pipelineName, sink string) *state {
+	return &state{schema: ident(schema), pipeline: pipelineName, sink: sink}
+}
+
+func ident(name string) string   { return string(pgtext.AppendIdent(nil, name)) }
+func literal(text string) string { return string(pgtext.AppendLiteral(nil, text)) }
+
+// claimTries bounds how often creating the tables is tried beside another instance that does it too.
+const claimTries = 5
+
+// claim creates the tables where they are missing, takes the fence and returns the positions.
+func (s *state) claim(ctx context.Context, c *conn) (pipeline.Checkpoint, error) {
+	if err := s.create(ctx, c); err != nil {
+		return nil, err
+	}
+	rows, err := c.query(ctx, "INSERT INTO "+s.schema+`.fence AS f (pipeline, sink, epoch) VALUES ($1, $2, 1)
+		ON CONFLICT (pipeline, sink) DO UPDATE SET epoch = f.epoch + 1, claimed_at = now() RETURNING epoch`,
+		s.pipeline, s.sink)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) != 1 {
+		return nil, errors.New("the fence could not be claimed")
+	}
+	if s.epoch, err = strconv.ParseInt(rows[0][0], 10, 64); err != nil {
+		return nil, fmt.Errorf("the fence's epoch %q: %w", rows[0][0], err)
+	}
+	rows, err = c.query(ctx, "SELECT stream, position FROM "+s.schema+
+		".checkpoint WHERE pipeline = $1 AND sink = $2", s.pipeline, s.sink)
+	if err != nil {
+		return nil, err
+	}
+	kept := pipeline.Checkpoint{}
+	for _, r := range rows {
+		kept[pipeline.Stream(r[0])] = pipeline.Position(r[1])
+	}
+	return kept, nil
+}
+
+func (s *state) create(ctx context.Context, c *conn) error {
+	rows, err := c.query(ctx, "SELECT to_regclass($1) IS NOT NULL", s.schema+".load")
+	if err != nil || rows[0][0] == "t" {
+		return err
+	}
+	for range claimTries {
+		err = c.run(ctx, "CREATE SCHEMA IF NOT EXISTS "+s.schema+`;
+		CREATE TABLE IF NOT EXISTS `+s.schema+`.checkpoint (pipeline text NOT NULL, sink text NOT NULL,
+			stream text NOT NULL, position text NOT NULL, updated_at timestamptz NOT NULL DEFAULT now(),
+			PRIMARY KEY (pipeline, sink, stream)) WITH (fillfactor = 50);
+		CREATE TABLE IF NOT EXISTS `+s.schema+`.fence (pipeline text NOT NULL, sink text NOT NULL,
+			epoch bigint NOT NULL, claimed_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (pipeline, sink));
+		CREATE TABLE IF NOT EXISTS `+s.schema+`.load (pipeline text NOT NULL, sink text NOT NULL,
+			target text NOT NULL, source text NOT NULL, PRIMARY KEY (pipeline, sink, target))`)
+		if state := sqlState(err); state != stateUnique && state != stateTableExists && state != "42P06" {
+			return err
+		}
+	}
+	return err
+}
+
+// markSQL stores a position if the fence is still ours: where it is not, the scalar subquery is NULL
+// and the NOT NULL of the column refuses the row. FOR SHARE lets the sink's own lanes pass one
+// another and holds off a new instance until they have committed.
+func (s *state) markSQL() string {
+	return "INSERT INTO " + s.schema + `.checkpoint (pipeline, sink, stream, position)
+		VALUES ((SELECT f.pipeline FROM ` + s.schema + `.fence f WHERE f.pipeline = $1 AND f.sink = $2
+			AND f.epoch = ` + strconv.FormatInt(s.epoch, 10) + ` FOR SHARE), $2, $3, $4)
+		ON CONFLICT (pipeline, sink, stream) DO UPDATE SET position = excluded.position, updated_at = now()`
+}
+
+// fenceSQL returns no row where the fence is lost.
+func (s *state) fenceSQL() string {
+	return "SELECT 1 FROM " + s.schema + ".fence WHERE pipeline = $1 AND sink = $2 AND epoch = " +
+		strconv.FormatInt(s.epoch, 10) + " FOR SHARE"
+}
+
+func (s *state) forgetSQL() string {
+	return "DELETE FROM " + s.schema + ".checkpoint WHERE pipeline = $1 AND sink = $2 AND stream = $3"
+}
+
+// fenced tells a lost fence from another error of markSQL.
+func fenced(err error) error {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) && pe.Code == stateNotNull && pe.TableName == stateCheckpoint && pe.ColumnName == "pipeline" {
+		return pipeline.ErrFenced
+	}
+	return err
+}
+
+// loading returns the source whose unfinished first load fills the target, "" where there is none.
+func (s *state) loading(ctx context.Context, c *conn, target string) (string, error) {
+	rows, err := c.query(ctx, "SELECT source FROM "+s.schema+
+		".load WHERE pipeline = $1 AND sink = $2 AND target = $3", s.pipeline, s.sink, target)
+	if err != nil || len(rows) == 0 {
+		return "", err
+	}
+	return rows[0][0], nil
+}
+
+// beginLoad records that the target is empty and is loaded from source.
+func (s *state) beginLoad(ctx context.Context, c *conn, target, source string) error {
+	_, err := c.query(ctx, "INSERT INTO "+s.schema+".load (pipeline, sink, target, source) VALUES ($1, $2, $3, $4)"+
+		" ON CONFLICT (pipeline, sink, target) DO UPDATE SET source = excluded.source", s.pipeline, s.sink, target, source)
+	return err
+}
+
+// endLoad records, with the first streamed change, that the target holds more than its first load.
+func (s *state) endLoad(ctx context.Context, c *conn, target string) error {
+	_, err := c.query(ctx, "DELETE FROM "+s.schema+".load WHERE pipeline = $1 AND sink = $2 AND target = $3",
+		s.pipeline, s.sink, target)
+	return err
+}
