@@ -36,7 +36,11 @@ func binary8(f form, src []byte) (pipeline.Value, bool) {
 	case formInt8:
 		return pipeline.IntValue(int64(n)), true
 	case formFloat8:
-		return pipeline.Float64Value(math.Float64frombits(n)), true
+		f := math.Float64frombits(n)
+		if f != f {
+			return nan(pipeline.Float64), true
+		}
+		return pipeline.Float64Value(f), true
 	case formTime:
 		return pipeline.TimeValue(int64(n)), n <= microsPerDay
 	case formTimestamp:
@@ -55,7 +59,11 @@ func binary4(f form, src []byte) (pipeline.Value, bool) {
 	case formUint4:
 		return pipeline.IntValue(int64(n)), true
 	case formFloat4:
-		return pipeline.Float32Value(math.Float32frombits(n)), true
+		f := math.Float32frombits(n)
+		if f != f {
+			return nan(pipeline.Float32), true
+		}
+		return pipeline.Float32Value(f), true
 	case formDate:
 		return pipeline.DateValue(dateDays(int32(n))), true
 	}

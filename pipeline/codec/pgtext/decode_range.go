@@ -18,7 +18,7 @@ func (p printer) span(dst []byte, sub uint32, src []byte) ([]byte, bool) {
 	}
 	flags, rest := src[0], src[1:]
 	if flags&rangeEmpty != 0 {
-		return append(dst, "empty"...), len(rest) == 0
+		return append(dst, "empty"...), flags == rangeEmpty && len(rest) == 0
 	}
 	open, closing := byte('('), byte(')')
 	if flags&rangeLowerInc != 0 {

@@ -1,15 +1,18 @@
 package pgtext
 
-import "github.com/pipe-cdc/pipe/pipeline"
+import (
+	"math"
+
+	"github.com/pipe-cdc/pipe/pipeline"
+)
 
 const (
 	microsPerSecond = 1_000_000
 	microsPerDay    = 86_400 * microsPerSecond
 
-	// The years that a date and a timestamp reach (datatype/timestamp.h), with room for a zone.
-	lastDateYear      = 5_874_897
-	lastTimestampYear = 294_276
-	firstYear         = -4_713
+	// The years that a date reaches (datatype/timestamp.h); a timestamp reaches as far as int64 does.
+	lastDateYear = 5_874_897
+	firstYear    = -4_713
 )
 
 // textTemporal reads what the output functions print under DateStyle ISO.
@@ -35,7 +38,7 @@ func textTemporal(k pipeline.Kind, src []byte) (pipeline.Value, bool) {
 	if k == pipeline.Date {
 		return pipeline.DateValue(days), len(rest) == 0
 	}
-	const farthest = 366 * (lastTimestampYear + 1)
+	const farthest = math.MaxInt64/microsPerDay - 1
 	if len(rest) == 0 || rest[0] != ' ' || days > farthest {
 		return pipeline.Value{}, false
 	}

@@ -3,6 +3,7 @@ package pgtext
 import (
 	"encoding/hex"
 	"fmt"
+	"math"
 	"strconv"
 	"unsafe"
 
@@ -45,6 +46,9 @@ func textFloat(k pipeline.Kind, src []byte) (pipeline.Value, bool) {
 	if len(src) == 0 || !floatChars(src) {
 		return pipeline.Value{}, false
 	}
+	if src[0] == 'N' {
+		return nan(k), true
+	}
 	s := unsafe.String(unsafe.SliceData(src), len(src)) // does not outlive the call
 	if k == pipeline.Float32 {
 		f, err := strconv.ParseFloat(s, 32)
@@ -52,6 +56,19 @@ func textFloat(k pipeline.Kind, src []byte) (pipeline.Value, bool) {
 	}
 	f, err := strconv.ParseFloat(s, 64)
 	return pipeline.Float64Value(f), err == nil
+}
+
+// The one NaN of each width, PostgreSQL's own, so that NaN equals NaN whichever way it came.
+const (
+	nan32 = 0x7FC0_0000
+	nan64 = 0x7FF8_0000_0000_0000
+)
+
+func nan(k pipeline.Kind) pipeline.Value {
+	if k == pipeline.Float32 {
+		return pipeline.Float32Value(math.Float32frombits(nan32))
+	}
+	return pipeline.Float64Value(math.Float64frombits(nan64))
 }
 
 func floatChars(src []byte) bool {
