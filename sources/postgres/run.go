@@ -1,0 +1,278 @@
+package postgres
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/spec"
+)
+
+// runner is one run of a source.
+type runner struct {
+	source   *Source
+	config   *Config
+	env      spec.Env
+	settings *settings
+
+	admin  *pgconn.PgConn // ordinary connection: catalogue, slot, publication
+	repl   *pgconn.PgConn // replication connection: makes the slot, exports its snapshot, streams
+	socket *socketReader  // of repl
+
+	server   server
+	identity identity
+	catalog  *catalog
+	tables   []*table
+	slot     string // the slot to stream from: the source's, or a temporary one of a dry run
+}
+
+func newRunner(s *Source) (*runner, error) {
+	settings, err := newSettings(s.config)
+	if err != nil {
+		return nil, &pipeline.Error{Class: pipeline.Input, Err: err}
+	}
+	r := &runner{source: s, config: s.config, env: s.env, settings: settings, slot: s.config.Slot}
+	if r.env.Log == nil {
+		r.env.Log = slog.New(slog.DiscardHandler)
+	}
+	return r, nil
+}
+
+// close closes the connections; the server ends what they held.
+func (r *runner) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), cancelWithin)
+	defer cancel()
+	for _, conn := range []*pgconn.PgConn{r.repl, r.admin} {
+		if conn != nil {
+			_ = conn.Close(ctx)
+		}
+	}
+}
+
+func (r *runner) run(ctx context.Context, from pipeline.Checkpoint, out pipeline.Output) error {
+	if err := r.prepare(ctx); err != nil {
+		return err
+	}
+	streamed := withoutPolicy(r.tables, policyOnly)
+	if len(streamed) > 0 {
+		if err := r.publish(ctx, streamed); err != nil {
+			return err
+		}
+	}
+	var err error
+	if r.repl, r.socket, err = r.config.connectReplication(ctx); err != nil {
+		return err
+	}
+	if r.identity, err = identify(ctx, r.repl); err != nil {
+		return err
+	}
+	if len(streamed) == 0 {
+		return r.snapshotOnly(ctx, from, out)
+	}
+	start, err := r.start(ctx, from, out)
+	if err != nil {
+		return err
+	}
+	return r.stream(ctx, start, out)
+}
+
+// prepare connects, reads the catalogue and checks what can be checked before anything is changed.
+func (r *runner) prepare(ctx context.Context) (err error) {
+	if r.admin, err = r.config.connect(ctx); err != nil {
+		return err
+	}
+	if r.server, err = loadServer(ctx, r.admin); err != nil {
+		return err
+	}
+	if err := r.server.refuse(); err != nil {
+		return err
+	}
+	r.catalog, err = loadCatalog(ctx, r.admin, r.settings.picker.wants(r.server.Database))
+	if err != nil {
+		return err
+	}
+	if r.tables, err = r.settings.tables(r.catalog); err != nil {
+		return &pipeline.Error{Class: pipeline.Input, Err: err}
+	}
+	if len(r.tables) == 0 {
+		return failed(pipeline.Input, `See "pipe tables" for what is there and why it is not taken`,
+			"no table of database %s matches tables = %q", r.server.Database, r.config.Tables)
+	}
+	return r.refuse()
+}
+
+// refuse turns the errors of the catalogue's check into one error.
+func (r *runner) refuse() error {
+	var text, fix []string
+	for _, f := range r.settings.findings(r.catalog) {
+		if f.Severity == spec.Error {
+			text, fix = append(text, f.Summary+" ("+f.Detail+")"), append(fix, f.Fix)
+		}
+	}
+	if len(text) == 0 {
+		return nil
+	}
+	return failed(pipeline.Environment, strings.Join(fix, "; "), "%s", strings.Join(text, "; "))
+}
+
+// findings checks the tables taken, each for what its policy needs.
+func (s *settings) findings(c *catalog) []spec.Finding {
+	var out []spec.Finding
+	for _, p := range s.picker.pick(c) {
+		set := s.of(c.Database, p.relation)
+		shapeOf := func(*relation) shape { return set.shape }
+		for _, f := range c.check([]pick{p}, shapeOf) {
+			snapshotOnly := f.Code == codeUnreadable || f.Code == codeRowSecurity
+			if snapshotOnly && set.Policy == policyNever || f.Code == codeNoIdentity && set.Policy == policyOnly {
+				continue
+			}
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// start returns the LSN to stream from, taking the snapshot first where nothing was saved.
+func (r *runner) start(ctx context.Context, from pipeline.Checkpoint, out pipeline.Output) (uint64, error) {
+	saved, ok := from[walStream]
+	if r.env.DryRun {
+		return r.startDry(ctx, ok, from, out)
+	}
+	s, err := r.awaitSlot(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if ok {
+		return r.resume(saved, s)
+	}
+	wanted := withoutPolicy(r.tables, policyNever)
+	if s == nil && !r.config.creates("slot") {
+		return 0, r.config.missingSlot()
+	}
+	if s != nil && (len(wanted) == 0 || !r.config.creates("slot")) {
+		if err := s.refuse(r.config, r.server.Database); err != nil {
+			return 0, err
+		}
+		return r.startBeside(ctx, s, wanted, from, out)
+	}
+	if s != nil { // left by a first start that did not get as far as saving a position
+		r.env.Log.Warn("dropping the slot: no position was saved, so the snapshot is taken anew", "slot", r.config.Slot)
+		if err := r.dropSlot(ctx); err != nil {
+			return 0, err
+		}
+	}
+	m, err := r.createSlot(ctx, r.config.Slot, false, len(wanted) > 0)
+	if err != nil {
+		return 0, err
+	}
+	return m.At, r.copyAt(ctx, m, wanted, from, out)
+}
+
+// startBeside starts from a slot made by somebody else: its own snapshot is gone, so a temporary
+// slot gives one, and the stream begins at that one's consistent point.
+func (r *runner) startBeside(ctx context.Context, s *slot, wanted []*table, from pipeline.Checkpoint, out pipeline.Output) (uint64, error) {
+	if len(wanted) == 0 {
+		return s.Confirmed, r.markStart(ctx, s.Confirmed, out)
+	}
+	name := temporaryName(r.config.Slot)
+	m, err := r.createSlot(ctx, name, true, true)
+	if err != nil {
+		return 0, err
+	}
+	if err := r.copyAt(ctx, m, wanted, from, out); err != nil {
+		return 0, err
+	}
+	return m.At, exec(ctx, r.repl, "drop the temporary slot", "DROP_REPLICATION_SLOT "+quoteName(name))
+}
+
+// startDry leaves no trace: a temporary slot, which ends with the connection.
+func (r *runner) startDry(ctx context.Context, resumed bool, from pipeline.Checkpoint, out pipeline.Output) (uint64, error) {
+	wanted := withoutPolicy(r.tables, policyNever)
+	if resumed {
+		wanted = nil
+	}
+	r.slot = temporaryName(r.config.Slot)
+	m, err := r.createSlot(ctx, r.slot, true, len(wanted) > 0)
+	if err != nil {
+		return 0, err
+	}
+	return m.At, r.copyAt(ctx, m, wanted, from, out)
+}
+
+// snapshotOnly copies tables that have no stream.
+func (r *runner) snapshotOnly(ctx context.Context, from pipeline.Checkpoint, out pipeline.Output) error {
+	if _, done := from[walStream]; done && !r.env.DryRun {
+		r.env.Log.Info("the snapshot was taken before; nothing is left to do")
+		return nil
+	}
+	m, err := r.createSlot(ctx, temporaryName(r.config.Slot), true, true)
+	if err != nil {
+		return err
+	}
+	if err := r.copyAt(ctx, m, r.tables, from, out); err != nil {
+		return err
+	}
+	return out.Drain(ctx, walStream)
+}
+
+// resume checks the saved position against the server and the slot.
+func (r *runner) resume(saved pipeline.Position, s *slot) (uint64, error) {
+	lsn, id, err := parsePosition(saved)
+	if err != nil {
+		return 0, &pipeline.Error{Class: pipeline.Environment, Pos: saved, Err: err, Hint: "The state belongs to another pipeline"}
+	}
+	refused := func(hint, format string, args ...any) (uint64, error) {
+		e := failed(pipeline.Environment, hint, format, args...)
+		e.Pos = saved
+		return 0, e
+	}
+	switch {
+	case id.system != r.identity.system:
+		return refused("Restore the state that belongs to this server, or remove it and start with a snapshot",
+			"the saved position belongs to the server with system identifier %d, this is %d", id.system, r.identity.system)
+	case s == nil:
+		return refused(r.config.lostHint(), "replication slot %s is gone", r.config.Slot)
+	}
+	if err := s.refuse(r.config, r.server.Database); err != nil {
+		return 0, err
+	}
+	switch {
+	case id.timeline != r.identity.timeline && !s.Failover:
+		return refused("After a fail-over or a point-in-time recovery, start again with a snapshot",
+			"the saved position is on timeline %d, the server is on %d", id.timeline, r.identity.timeline)
+	case lsn > r.server.Flushed:
+		return refused("The server was restored to an earlier point, or lost WAL in a crash: compare source and sinks, then start again with a snapshot",
+			"the saved position %s is ahead of the server, which is at %s", formatLSN(lsn), formatLSN(r.server.Flushed))
+	case s.Confirmed > lsn:
+		return refused(r.config.lostHint(), "the slot %s was moved or made anew: it begins at %s, after the saved position %s",
+			r.config.Slot, formatLSN(s.Confirmed), formatLSN(lsn))
+	}
+	if s.WALStatus == "unreserved" {
+		r.env.Log.Warn("the slot is about to be lost: the server keeps less WAL than it needs", "slot", r.config.Slot)
+	}
+	return lsn, nil
+}
+
+// withoutPolicy returns the tables whose policy is another one.
+func withoutPolicy(tables []*table, policy string) []*table {
+	var out []*table
+	for _, t := range tables {
+		if t.Policy != policy {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// temporaryName is a name for a temporary slot beside the source's.
+func temporaryName(slot string) string {
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return fmt.Sprintf("%.45s_%s", slot, hex.EncodeToString(b[:]))
+}
