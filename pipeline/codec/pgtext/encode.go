@@ -53,7 +53,8 @@ type encodeFunc func(dst []byte, v pipeline.Value, c *encodeColumn) ([]byte, err
 
 type encodeColumn struct {
 	EncodeColumn
-	f encodeFunc
+	f    encodeFunc
+	elem *encodeColumn // of an array
 }
 
 // Encoder writes rows in PostgreSQL's binary form. It is immutable and safe for concurrent use.
@@ -66,6 +67,10 @@ func NewEncoder(cols []EncodeColumn) *Encoder {
 	e := &Encoder{cols: make([]encodeColumn, len(cols))}
 	for i, c := range cols {
 		e.cols[i] = encodeColumn{EncodeColumn: c, f: encodeFuncOf(c.OID, c.Elem)}
+		if c.Elem != 0 {
+			elem := EncodeColumn{Name: c.Name, OID: c.Elem, Nul: c.Nul}
+			e.cols[i].elem = &encodeColumn{EncodeColumn: elem, f: encodeFuncOf(c.Elem, 0)}
+		}
 	}
 	return e
 }

@@ -29,9 +29,9 @@ func encodeArray(dst []byte, v pipeline.Value, c *encodeColumn) ([]byte, error) 
 	if p.ndim == 0 || p.ndim > maxDim || p.declared != 0 && p.declared != p.ndim {
 		return dst, errNotArray
 	}
-	p.elem = encodeColumn{EncodeColumn: EncodeColumn{OID: c.Elem, Nul: c.Nul}}
-	p.elem.f = encodeFuncOf(c.Elem, 0)
-	dst = append(dst, make([]byte, 12+8*p.ndim)...)
+	p.elem = c.elem
+	var head [12 + 8*maxDim]byte
+	dst = append(dst, head[:12+8*p.ndim]...)
 	dst, err := p.level(dst, 0)
 	if err != nil {
 		return dst, err
@@ -52,7 +52,7 @@ type arrayReader struct {
 	size     [maxDim]int
 	known    [maxDim]bool
 	nulls    bool
-	elem     encodeColumn
+	elem     *encodeColumn
 }
 
 // bounds reads the optional "[2:3][0:1]=".
@@ -151,7 +151,7 @@ func (p *arrayReader) element(dst []byte) ([]byte, error) {
 		return dst, errNotArray
 	}
 	from := len(out)
-	out, err := p.elem.f(append(out, 0, 0, 0, 0), v, &p.elem)
+	out, err := p.elem.f(append(out, 0, 0, 0, 0), v, p.elem)
 	if err != nil {
 		return out, err
 	}
