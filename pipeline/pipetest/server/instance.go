@@ -16,12 +16,10 @@ type instance struct {
 	proc *process // nil before the first start
 }
 
-// newInstance makes the directory: dir, or a temporary one where dir is "".
-func newInstance(dir, prefix string, users ...string) (*instance, error) {
-	as, err := accountFor(users...)
-	if err != nil {
-		return nil, err
-	}
+// newInstance makes the directory (dir, or a temporary one where dir is "") for a server that runs
+// as an account; nil: as we do.
+func newInstance(dir, prefix string, as *account) (*instance, error) {
+	var err error
 	i := &instance{as: as, dir: dir, keep: dir != ""}
 	if i.keep {
 		err = os.MkdirAll(dir, 0o755)

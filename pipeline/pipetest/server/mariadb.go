@@ -59,7 +59,11 @@ func StartMariaDB(ctx context.Context, c MariaDBConfig) (*MariaDB, error) {
 	if err != nil {
 		return nil, err
 	}
-	in, err := newInstance(c.Dir, "pipe-mariadb-", "mysql")
+	as, err := accountFor("mysql")
+	if err != nil {
+		return nil, err
+	}
+	in, err := newInstance(c.Dir, "pipe-mariadb-", as)
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,11 @@ func StartPostgres(ctx context.Context, c PostgresConfig) (*Postgres, error) {
 	if err != nil {
 		return nil, err
 	}
-	in, err := newInstance(c.Dir, "pipe-postgres-", "postgres")
+	as, err := accountFor("postgres")
+	if err != nil {
+		return nil, err
+	}
+	in, err := newInstance(c.Dir, "pipe-postgres-", as)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,59 @@
+package pipetest
+
+import (
+	"os"
+	"testing"
+
+	"github.com/pipe-cdc/pipe/pipeline/pipetest/registry"
+	"github.com/pipe-cdc/pipe/pipeline/pipetest/server"
+)
+
+// FullEnv names the variable that asks for the full suite when it is 1: servers that need Java too.
+// `make test` sets it.
+const FullEnv = "PIPE_TEST_FULL"
+
+// Full reports whether the full suite was asked for.
+func Full() bool { return os.Getenv(FullEnv) == "1" }
+
+// ApacheKafka starts a real Apache Kafka broker for one test. It takes seconds and Java: call it
+// only where Full says so, or use EachKafka. Settings are "name=value" as in server.properties.
+func ApacheKafka(t testing.TB, settings ...string) *server.Apache {
+	t.Helper()
+	k, err := server.StartApache(t.Context(), server.ApacheConfig{Settings: settings})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the end of Apache Kafka's log:\n%s", k.Log())
+		}
+		if err := k.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return k
+}
+
+// EachKafka runs f as a subtest with the bootstrap addresses of the broker in this process, and, in
+// the full suite, of a real Apache Kafka.
+func EachKafka(t *testing.T, f func(t *testing.T, addrs []string)) {
+	t.Helper()
+	t.Run("in_process", func(t *testing.T) { f(t, Kafka(t).Addrs) })
+	if Full() {
+		t.Run("apache", func(t *testing.T) { f(t, []string{ApacheKafka(t).Addr}) })
+	}
+}
+
+// RegistryEnv names the variable that holds the URL of a foreign schema registry (Confluent's, or
+// Apicurio's under /apis/ccompat/v7) to run the registry tests against as well.
+const RegistryEnv = "PIPE_TEST_REGISTRY"
+
+// EachRegistry runs f as a subtest with the URL of the schema registry in this process, and of the
+// foreign one where RegistryEnv names it.
+func EachRegistry(t *testing.T, f func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run("in_process", func(t *testing.T) { f(t, Registry(t, registry.Config{}).URL) })
+	if url := os.Getenv(RegistryEnv); url != "" {
+		t.Run("foreign", func(t *testing.T) { f(t, url) })
+	}
+}
