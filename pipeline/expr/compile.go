@@ -50,6 +50,7 @@ func newProgram(root *node, s *pipeline.Schema) *Program {
 	}
 	root.walk(func(n *node) {
 		p.memory = p.memory || n.op == opCall || n.op == opConcat || n.op == opArith || n.op == opNegate || n.op == opCast
+		p.event = p.event || n.op == opEvent
 		if n.op != opColumn {
 			return
 		}

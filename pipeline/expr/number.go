@@ -127,7 +127,7 @@ var errNotInt = errors.New("to_int: not a whole number of 64 bits")
 
 func emitToInt(n *node) valuer {
 	return strict(n, func(v *Vars, x pipeline.Value) pipeline.Value {
-		i, ok := wholeNumber(x)
+		i, ok := WholeNumber(x)
 		if !ok {
 			return v.fail(errNotInt)
 		}
@@ -135,8 +135,9 @@ func emitToInt(n *node) valuer {
 	})
 }
 
-// wholeNumber converts without changing the value.
-func wholeNumber(x pipeline.Value) (int64, bool) {
+// WholeNumber converts a number, boolean, bits or text to an integer; false where that would change
+// the value.
+func WholeNumber(x pipeline.Value) (int64, bool) {
 	switch x.Kind() {
 	case pipeline.Int:
 		return x.Int(), true

@@ -30,6 +30,7 @@ type Program struct {
 	eval    valuer
 	columns []int
 	old     bool
+	event   bool // refers to op
 	memory  bool // evaluation takes memory from the arena
 	schema  *pipeline.Schema
 }
@@ -43,6 +44,9 @@ func (p *Program) Columns() []int { return p.columns }
 
 // UsesOld reports whether the expression refers to old.NAME.
 func (p *Program) UsesOld() bool { return p.old }
+
+// UsesOp reports whether the expression refers to op.
+func (p *Program) UsesOp() bool { return p.event }
 
 // Type returns a PostgreSQL type for the values that Eval returns: that of the column where the
 // expression is one, else the widest of the kind.

@@ -11,6 +11,22 @@ const (
 	dayMicros    = 86_400 * secondMicros
 )
 
+// ParseTemporal reads text as a Date, Time, Timestamp or TimestampTZ in the ISO forms that databases
+// print, years 1 to 9999; a TimestampTZ without a zone is in UTC. False for anything else.
+func ParseTemporal(k pipeline.Kind, s string) (pipeline.Value, bool) {
+	switch k {
+	case pipeline.Date:
+		return parseDate(s)
+	case pipeline.Time:
+		return parseTime(s)
+	case pipeline.Timestamp:
+		return parseTimestamp(s)
+	case pipeline.TimestampTZ:
+		return parseTimestampTZ(s)
+	}
+	return pipeline.NullValue, false
+}
+
 // infinite reads "infinity" and "-infinity".
 func infinite(s string) (int64, bool) {
 	switch s {
