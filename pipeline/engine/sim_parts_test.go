@@ -173,6 +173,9 @@ func (s *simSource) pauseOrDrain(ctx context.Context, stream pipeline.Stream) er
 	switch {
 	case choice == 0:
 		return s.drain(ctx, stream)
+	case choice == 1: // all is written by now, and not saved yet
+		s.nap(30)
+		return s.drain(ctx, stream)
 	case choice < 8:
 		s.nap(3)
 	}

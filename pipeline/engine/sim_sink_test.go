@@ -98,6 +98,9 @@ func (s *simSink) take(b *pipeline.Batch) {
 		s.next[q] = k.upTo(q, s.resumed(q))
 	}
 	for _, m := range b.Marks {
+		if m.End > len(b.Rows) {
+			s.w.violate(1, "%s got of %s a mark after row %d of %d", k.address, q, m.End, len(b.Rows))
+		}
 		for ; i < min(m.End, len(b.Rows)); i++ {
 			s.row(q, &b.Rows[i])
 		}

@@ -240,6 +240,11 @@ func (w *world) violate(invariant int, what string, args ...any) {
 // durable checks invariant 1 for positions about to be saved (or told, where Keepers save them): every
 // sink has every row before them, and all rows of a stream that is forgotten. Called with mu held.
 func (w *world) checkDurable(before, cp pipeline.Checkpoint) {
+	for q, p := range cp {
+		if p == "" {
+			w.violate(1, "%s is finished and still saved", q)
+		}
+	}
 	for _, l := range w.sources {
 		for _, k := range w.sinks {
 			if !w.reaches(l.address, k) {
