@@ -1,0 +1,15 @@
+package postgres
+
+import (
+	"os"
+	"testing"
+
+	"github.com/pipe-cdc/pipe/pipeline/pipetest"
+)
+
+var pg *pipetest.PG
+
+func TestMain(m *testing.M) {
+	os.Exit(pipetest.RunWithPostgres(m, &pg, "max_wal_senders=20", "max_replication_slots=20", "max_prepared_transactions=5",
+		"logical_decoding_work_mem=64kB"))
+}

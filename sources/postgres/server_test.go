@@ -1,0 +1,227 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/pipetest"
+	"github.com/pipe-cdc/pipe/pipeline/spec"
+)
+
+func connectTo(t testing.TB, dsn string) *pgconn.PgConn {
+	t.Helper()
+	conn, err := pgconn.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(t.Context()) })
+	return conn
+}
+
+func execOn(t testing.TB, conn *pgconn.PgConn, sql string) {
+	t.Helper()
+	if err := conn.Exec(t.Context(), sql).Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// runFails runs a source to its error.
+func runFails(t testing.TB, src pipeline.Source, from pipeline.Checkpoint) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	err := src.Run(ctx, from, &pipetest.Collect{})
+	if err == nil || ctx.Err() != nil {
+		t.Fatalf("the source did not fail: %v", err)
+	}
+	return err
+}
+
+// wantError runs a source that must fail with the class, and both texts in error and hint.
+func wantError(t *testing.T, c *Config, from pipeline.Checkpoint, class pipeline.Class, text, hint string, env ...func(*spec.Env)) {
+	t.Helper()
+	err := runFails(t, open(t, c, env...), from)
+	var e *pipeline.Error
+	if !errors.As(err, &e) || pipeline.ClassOf(err) != class || e.Node != "source.test" ||
+		!strings.Contains(err.Error(), text) || !strings.Contains(pipeline.HintOf(err), hint) {
+		t.Errorf("got class %d: %v\nwant class %d, %q, hint %q", pipeline.ClassOf(err), err, class, text, hint)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	dsn := pg.Database(t)
+	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE nokey (id int)`)
+	onlyA := func(c *Config) { c.Tables = []string{"public.a"} }
+	none := func(c *Config) { c.Create = nil }
+
+	wantError(t, configOf(dsn), nil, pipeline.Environment, "public.nokey has no replica identity", `ALTER TABLE "public"."nokey" REPLICA IDENTITY FULL`)
+	wantError(t, configOf(dsn, onlyA, none), nil, pipeline.Environment, "publication pub does not exist", `CREATE PUBLICATION "pub" FOR TABLE "public"."a"`)
+	wantError(t, configOf(dsn, func(c *Config) { c.Tables = []string{"nothing.*"} }), nil, pipeline.Input, "no table", "pipe tables")
+	wantError(t, configOf("host=127.0.0.1 port=1 user=x dbname=x"), nil, pipeline.Retryable, "connect", "")
+
+	pipetest.Exec(t, dsn, `CREATE PUBLICATION pub FOR TABLE nokey`)
+	wantError(t, configOf(dsn, onlyA, none), nil, pipeline.Environment, "lacks 1 of the tables", `ADD TABLE "public"."a"`)
+	pipetest.Exec(t, dsn, `ALTER PUBLICATION pub SET TABLE a`)
+	wantError(t, configOf(dsn, onlyA, none), nil, pipeline.Environment, "slot", `create = ["slot"]`)
+	if n := pipetest.QueryText(t, dsn, `SELECT count(*) FROM pg_replication_slots WHERE database = current_database()`); n[0][0] != "0" {
+		t.Errorf("%s slots were left", n[0][0])
+	}
+}
+
+func TestPublicationAfterSlot(t *testing.T) {
+	dsn := pg.Database(t)
+	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY)`)
+	c := configOf(dsn)
+	pipetest.Exec(t, dsn, `SELECT pg_create_logical_replication_slot('`+c.Slot+`', 'pgoutput')`, `INSERT INTO a VALUES (1)`)
+	wantError(t, c, nil, pipeline.Environment, "does not exist", "before the slot")
+}
+
+func TestPublicationIsAltered(t *testing.T) {
+	dsn := pg.Database(t)
+	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)`)
+	c := configOf(dsn, func(c *Config) { c.Tables = []string{"a"} })
+	r := start(t, c, nil, nil)
+	r.Stop()
+	c.Tables = []string{"a", "b"}
+	again := start(t, c, r.Out.Checkpoint(), nil)
+	eventually(t, "the slot to be active", func() bool { return active(t, dsn, c) })
+	pipetest.Exec(t, dsn, `INSERT INTO b VALUES (1)`)
+	wantRows(t, again.Out, "insert public.b - -> 1")
+	again.Stop()
+}
+
+func active(t testing.TB, dsn string, c *Config) bool {
+	t.Helper()
+	rows := pipetest.QueryText(t, dsn, `SELECT active FROM pg_replication_slots WHERE slot_name = $1`, c.Slot)
+	return len(rows) == 1 && rows[0][0] == "t"
+}
+
+func TestPositionIsChecked(t *testing.T) {
+	dsn := pg.Database(t)
+	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY)`)
+	c := configOf(dsn)
+	r := start(t, c, nil, nil)
+	old := r.Out.Checkpoint()
+	pipetest.Exec(t, dsn, `INSERT INTO a VALUES (1)`)
+	r.Out.WaitRows(t, 1)
+	lsn, id, err := parsePosition(r.Out.Checkpoint()[walStream])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Source.Commit(t.Context(), r.Out.Checkpoint()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the slot to move", func() bool {
+		rows := pipetest.QueryText(t, dsn, `SELECT confirmed_flush_lsn >= $1::pg_lsn FROM pg_replication_slots WHERE slot_name = $2`, formatLSN(lsn), c.Slot)
+		return rows[0][0] == "t"
+	})
+	r.Stop()
+	at := func(lsn uint64, id identity) pipeline.Checkpoint {
+		return pipeline.Checkpoint{walStream: id.position(lsn)}
+	}
+	wantError(t, c, old, pipeline.Environment, "was moved or made anew", "pg_drop_replication_slot")
+	wantError(t, c, at(lsn+1<<40, id), pipeline.Environment, "ahead of the server", "restored")
+	wantError(t, c, at(lsn, identity{system: id.system + 1, timeline: id.timeline}), pipeline.Environment, "system identifier", "")
+	wantError(t, c, at(lsn, identity{system: id.system, timeline: id.timeline + 1}), pipeline.Environment, "timeline", "snapshot")
+	wantError(t, c, pipeline.Checkpoint{walStream: "junk"}, pipeline.Environment, "junk", "another pipeline")
+	pipetest.Exec(t, dsn, `SELECT pg_drop_replication_slot('`+c.Slot+`')`)
+	wantError(t, c, at(lsn, id), pipeline.Environment, "is gone", "snapshot")
+}
+
+func TestSlotInUse(t *testing.T) {
+	dsn := pg.Database(t)
+	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY)`)
+	c := configOf(dsn)
+	r := start(t, c, nil, nil)
+	eventually(t, "the slot to be active", func() bool { return active(t, dsn, c) })
+	wantError(t, c, r.Out.Checkpoint(), pipeline.Retryable, "in use by the process with pid", "own slot")
+	c.Standby = 20 * time.Second
+	second := pipetest.Run(t, open(t, c), r.Out.Checkpoint(), nil)
+	eventually(t, "the standby", func() bool { return second.Source.(pipeline.Reporter).Report().Phase == "standby" })
+	r.Stop()
+	pipetest.Exec(t, dsn, `INSERT INTO a VALUES (1)`)
+	second.Out.WaitRows(t, 1)
+	second.Stop()
+}
+
+func TestSlotBlocked(t *testing.T) {
+	dsn := pg.Database(t)
+	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY)`)
+	other := connectTo(t, dsn)
+	execOn(t, other, `BEGIN; INSERT INTO a VALUES (1)`)
+	c := configOf(dsn, func(c *Config) { c.SlotTimeout = time.Second })
+	wantError(t, c, nil, pipeline.Retryable, "transaction of pid", "pg_terminate_backend")
+	if rows := pipetest.QueryText(t, dsn, `SELECT FROM pg_replication_slots WHERE slot_name = $1`, c.Slot); len(rows) != 0 {
+		t.Error("the half made slot was left")
+	}
+	execOn(t, other, `ROLLBACK`)
+}
+
+func TestSlotLost(t *testing.T) {
+	own := pipetest.Postgres(t, "max_slot_wal_keep_size=1MB", "min_wal_size=32MB", "max_wal_size=48MB")
+	dsn := own.Database(t)
+	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE noise (v text)`)
+	c := configOf(dsn, func(c *Config) { c.Tables = []string{"a"} })
+	r := start(t, c, nil, nil)
+	from := r.Out.Checkpoint()
+	r.Stop()
+	for range 4 {
+		pipetest.Exec(t, dsn, `INSERT INTO noise SELECT repeat('x', 1000) FROM generate_series(1, 20000)`, `SELECT pg_switch_wal()`, `CHECKPOINT`)
+	}
+	wantError(t, c, from, pipeline.Environment, "is lost", "pg_drop_replication_slot")
+}
+
+func TestConnectionLossIsRetryable(t *testing.T) {
+	dsn := pg.Database(t)
+	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY)`)
+	c := configOf(dsn)
+	done := make(chan error, 1)
+	go func() { done <- open(t, c).Run(t.Context(), nil, &pipetest.Collect{}) }()
+	eventually(t, "the slot to be active", func() bool { return active(t, dsn, c) })
+	time.Sleep(100 * time.Millisecond)
+	pipetest.Exec(t, dsn, `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '`+c.Slot+`'`)
+	if err := <-done; pipeline.ClassOf(err) != pipeline.Retryable {
+		t.Errorf("class %d: %v", pipeline.ClassOf(err), err)
+	}
+}
+
+func TestWALLevel(t *testing.T) {
+	own := pipetest.Postgres(t, "wal_level=replica")
+	dsn := own.Database(t)
+	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY)`)
+	wantError(t, configOf(dsn), nil, pipeline.Environment, "wal_level is replica", "ALTER SYSTEM SET wal_level")
+}
+
+func TestDryRunLeavesNoTrace(t *testing.T) {
+	dsn := pg.Database(t)
+	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY)`)
+	dry := func(e *spec.Env) { e.DryRun = true }
+	wantError(t, configOf(dsn), nil, pipeline.Environment, "publication pub does not exist", "CREATE PUBLICATION", dry)
+	pipetest.Exec(t, dsn, `CREATE PUBLICATION pub FOR TABLE a`)
+	r := pipetest.Run(t, open(t, configOf(dsn), dry), nil, nil)
+	r.Out.Wait(t, "a first mark", func(b []*pipeline.Batch) bool { return len(b) > 0 })
+	pipetest.Exec(t, dsn, `INSERT INTO a VALUES (1)`)
+	wantRows(t, r.Out, "insert public.a - -> 1")
+	r.Stop()
+	eventually(t, "the temporary slot to go", func() bool {
+		return len(pipetest.QueryText(t, dsn, `SELECT FROM pg_replication_slots WHERE database = current_database()`)) == 0
+	})
+}
+
+func TestSecretsStayHidden(t *testing.T) {
+	c := configOf("postgres://me:hunter2@127.0.0.1:1/db")
+	err := runFails(t, open(t, c), nil)
+	if strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("got %v", err)
+	}
+	c = configOf("postgres://me:hunter2@%zz/db")
+	if _, err := c.config(); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("got %v", err)
+	}
+}
