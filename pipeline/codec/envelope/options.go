@@ -27,6 +27,8 @@ const (
 
 	Rewrite = "rewrite" // Deletes: the old row with __deleted = "true"
 
+	// DefaultVersion is what source.version says unless told otherwise.
+	DefaultVersion = "pipe-0.1"
 	// DefaultPlaceholder is what Debezium writes for a value that the source did not send.
 	DefaultPlaceholder = "__debezium_unavailable_value"
 	// DeletedField is the column that rewritten deletes add, text "true" or "false".
