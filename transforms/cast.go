@@ -28,7 +28,7 @@ func (c *Cast) Spec(b *spec.Block) {
 		Doc("New types by the source's own type name, with modifiers or without.").
 		Example(`{ "bit(1)" = "bool", "tinyint(1)" = "bool" }`)
 	spec.Attr(b, "columns", &c.Columns).
-		Doc("New types by column: \"column\", \"table.column\" or \"schema.table.column\", with *. "+
+		Doc("New types by column: \"column\", \"table.column\" or \"schema.table.column\", with *. " +
 			"Of several patterns the exact one counts, then the longest.").
 		Example(`{ "*.deleted" = "bool", "deals.vents" = "int16" }`)
 	a := spec.Attr(b, "on_error", &c.OnError).OneOf("fail", "null").
