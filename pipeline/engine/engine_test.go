@@ -93,7 +93,7 @@ func TestBounds(t *testing.T) {
 func TestDrainWaitsForMark(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &testStore{}
-		drained := false
+		var drained atomic.Bool
 		src := reading(func(ctx context.Context, _ pipeline.Checkpoint, out pipeline.Output) error {
 			if err := out.Drain(ctx, "never", "heard of"); err != nil {
 				return err
@@ -109,10 +109,10 @@ func TestDrainWaitsForMark(t *testing.T) {
 				return err
 			}
 			done := make(chan error, 1)
-			go func() { done <- out.Drain(ctx, "wal"); drained = true }()
+			go func() { done <- out.Drain(ctx, "wal"); drained.Store(true) }()
 			time.Sleep(time.Minute)
-			if drained || store.cp["source.s/wal"] != pos(1) {
-				t.Errorf("drained is %v, saved %v", drained, store.cp)
+			if drained.Load() || store.at("source.s/wal") != pos(1) {
+				t.Errorf("drained is %v, saved %v", drained.Load(), store.at("source.s/wal"))
 			}
 			if err := emit(ctx, out, "wal", 0, pos(2)); err != nil {
 				return err
@@ -122,8 +122,8 @@ func TestDrainWaitsForMark(t *testing.T) {
 		if err := mustNew(t, graph(src, &testSink{}, store)).Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if !drained || store.cp["source.s/wal"] != pos(2) || store.closed != 1 {
-			t.Errorf("drained is %v, saved %v, closed %d times", drained, store.cp, store.closed)
+		if !drained.Load() || store.cp["source.s/wal"] != pos(2) || store.closed != 1 {
+			t.Errorf("drained is %v, saved %v, closed %d times", drained.Load(), store.cp, store.closed)
 		}
 	})
 }

@@ -75,6 +75,12 @@ func (s *testStore) Save(_ context.Context, cp pipeline.Checkpoint) error {
 	return s.err
 }
 
+func (s *testStore) at(q pipeline.Stream) pipeline.Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cp[q]
+}
+
 func (s *testStore) Close() error {
 	s.closed++
 	return nil
