@@ -237,7 +237,7 @@ func packBits(a *pipeline.Arena, s string) (pipeline.Value, bool) {
 	out := a.Alloc(len(s) / 8)
 	clear(out)
 	for i := range len(s) {
-		out[i/8] = out[i/8]<<1 | s[i] - '0'
+		out[i/8] = out[i/8]<<1 | (s[i] - '0')
 	}
 	return pipeline.BytesValue(pipeline.Bytes, out), true
 }
