@@ -19,7 +19,7 @@ type Config struct {
 	Slot           string
 	Publication    string
 	Create         []string // "slot", "publication"
-	Tables         []string
+	Include        []string // tables
 	Exclude        []string
 	TableBlocks    []*TableConfig
 	Snapshot       string
@@ -67,7 +67,7 @@ func (c *Config) Spec(b *spec.Block) {
 		Doc("Name of the publication that the slot reads; the same characters.")
 	spec.Attr(b, "create", &c.Create).OneOf("slot", "publication").Example(`["slot", "publication"]`).
 		Doc("What may be created, and in the case of the publication altered, where it is missing or differs.")
-	spec.Attr(b, "tables", &c.Tables).Required().Example(`["public.*", "billing.invoices"]`).
+	spec.Attr(b, "tables", &c.Include).Required().Example(`["public.*", "billing.invoices"]`).
 		Doc("Patterns of the tables to read.")
 	spec.Attr(b, "exclude", &c.Exclude).Doc("Patterns of tables to leave out although tables names them.")
 	policy := spec.Attr(b, "snapshot", &c.Snapshot).OneOf(policyInitial, policyNever, policyOnly).

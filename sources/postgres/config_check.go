@@ -103,8 +103,8 @@ func errQuery(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// exec runs statements whose results do not matter.
-func exec(ctx context.Context, conn *pgconn.PgConn, what, sql string) error {
+// execute runs statements whose results do not matter.
+func execute(ctx context.Context, conn *pgconn.PgConn, what, sql string) error {
 	return errQuery(what, conn.Exec(ctx, sql).Close())
 }
 

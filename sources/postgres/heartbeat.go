@@ -37,6 +37,6 @@ func (r *runner) beat(ctx context.Context) error {
 	defer conn.Close(context.WithoutCancel(ctx))
 	var nonce [16]byte
 	_, _ = rand.Read(nonce[:]) // never fails
-	return exec(ctx, conn, "heartbeat", "SELECT pg_catalog.pg_logical_emit_message(false, 'pipe.heartbeat', "+
+	return execute(ctx, conn, "heartbeat", "SELECT pg_catalog.pg_logical_emit_message(false, 'pipe.heartbeat', "+
 		quoteLiteral(hex.EncodeToString(nonce[:]))+")")
 }

@@ -85,7 +85,7 @@ func (r *runner) createPublication(ctx context.Context, tables []*table) error {
 		sql += " WITH (publish_via_partition_root = true)"
 	}
 	r.env.Log.Info("creating the publication", "publication", r.config.Publication, "tables", len(tables))
-	return exec(ctx, r.admin, "create the publication", sql)
+	return execute(ctx, r.admin, "create the publication", sql)
 }
 
 // alterPublication never drops it: a slot decodes with the catalogue of the time, in which a
@@ -102,7 +102,7 @@ func (r *runner) alterPublication(ctx context.Context, p *publication, tables []
 	if r.server.Version >= version13 && !p.ViaRoot {
 		sql = "ALTER PUBLICATION " + name + " SET (publish_via_partition_root = true); " + sql
 	}
-	return exec(ctx, r.admin, "alter the publication", sql)
+	return execute(ctx, r.admin, "alter the publication", sql)
 }
 
 func (r *runner) members(tables []*table) string {

@@ -102,7 +102,7 @@ func (r *runner) prepare(ctx context.Context) (err error) {
 	}
 	if len(r.tables) == 0 {
 		return failed(pipeline.Input, `See "pipe tables" for what is there and why it is not taken`,
-			"no table of database %s matches tables = %q", r.server.Database, r.config.Tables)
+			"no table of database %s matches tables = %q", r.server.Database, r.config.Include)
 	}
 	return r.refuse()
 }
@@ -188,7 +188,7 @@ func (r *runner) startBeside(ctx context.Context, s *slot, wanted []*table, from
 	if err := r.copyAt(ctx, m, wanted, from, out); err != nil {
 		return 0, err
 	}
-	return m.At, exec(ctx, r.repl, "drop the temporary slot", "DROP_REPLICATION_SLOT "+quoteName(name))
+	return m.At, execute(ctx, r.repl, "drop the temporary slot", "DROP_REPLICATION_SLOT "+quoteName(name))
 }
 
 // startDry leaves no trace: a temporary slot, which ends with the connection.

@@ -57,12 +57,12 @@ func wantError(t *testing.T, c *Config, from pipeline.Checkpoint, class pipeline
 func TestRefusals(t *testing.T) {
 	dsn := pg.Database(t)
 	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE nokey (id int)`)
-	onlyA := func(c *Config) { c.Tables = []string{"public.a"} }
+	onlyA := func(c *Config) { c.Include = []string{"public.a"} }
 	none := func(c *Config) { c.Create = nil }
 
 	wantError(t, configOf(dsn), nil, pipeline.Environment, "public.nokey has no replica identity", `ALTER TABLE "public"."nokey" REPLICA IDENTITY FULL`)
 	wantError(t, configOf(dsn, onlyA, none), nil, pipeline.Environment, "publication pub does not exist", `CREATE PUBLICATION "pub" FOR TABLE "public"."a"`)
-	wantError(t, configOf(dsn, func(c *Config) { c.Tables = []string{"nothing.*"} }), nil, pipeline.Input, "no table", "pipe tables")
+	wantError(t, configOf(dsn, func(c *Config) { c.Include = []string{"nothing.*"} }), nil, pipeline.Input, "no table", "pipe tables")
 	wantError(t, configOf("host=127.0.0.1 port=1 user=x dbname=x"), nil, pipeline.Retryable, "connect", "")
 
 	pipetest.Exec(t, dsn, `CREATE PUBLICATION pub FOR TABLE nokey`)
@@ -85,10 +85,10 @@ func TestPublicationAfterSlot(t *testing.T) {
 func TestPublicationIsAltered(t *testing.T) {
 	dsn := pg.Database(t)
 	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)`)
-	c := configOf(dsn, func(c *Config) { c.Tables = []string{"a"} })
+	c := configOf(dsn, func(c *Config) { c.Include = []string{"a"} })
 	r := start(t, c, nil, nil)
 	r.Stop()
-	c.Tables = []string{"a", "b"}
+	c.Include = []string{"a", "b"}
 	again := start(t, c, r.Out.Checkpoint(), nil)
 	eventually(t, "the slot to be active", func() bool { return active(t, dsn, c) })
 	pipetest.Exec(t, dsn, `INSERT INTO b VALUES (1)`)
@@ -167,7 +167,7 @@ func TestSlotLost(t *testing.T) {
 	own := pipetest.Postgres(t, "max_slot_wal_keep_size=1MB", "min_wal_size=32MB", "max_wal_size=48MB")
 	dsn := own.Database(t)
 	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE noise (v text)`)
-	c := configOf(dsn, func(c *Config) { c.Tables = []string{"a"} })
+	c := configOf(dsn, func(c *Config) { c.Include = []string{"a"} })
 	r := start(t, c, nil, nil)
 	from := r.Out.Checkpoint()
 	r.Stop()

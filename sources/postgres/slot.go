@@ -144,7 +144,7 @@ func (r *runner) blocked(ctx context.Context) error {
 
 // dropSlot drops the source's slot.
 func (r *runner) dropSlot(ctx context.Context) error {
-	return exec(ctx, r.admin, "drop the replication slot", "SELECT pg_catalog.pg_drop_replication_slot("+quoteLiteral(r.config.Slot)+")")
+	return execute(ctx, r.admin, "drop the replication slot", "SELECT pg_catalog.pg_drop_replication_slot("+quoteLiteral(r.config.Slot)+")")
 }
 
 // creates reports whether the configuration lets what ("slot", "publication") be created.

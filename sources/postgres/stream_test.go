@@ -26,7 +26,7 @@ func configOf(dsn string, change ...func(*Config)) *Config {
 	c.Slot = fmt.Sprintf("slot_%d", slots.Add(1))
 	c.Publication = "pub"
 	c.Create = []string{"slot", "publication"}
-	c.Tables = []string{"*.*"}
+	c.Include = []string{"*.*"}
 	c.Snapshot = policyNever
 	c.StatusInterval = 200 * time.Millisecond
 	c.Standby = 2 * time.Second
@@ -266,7 +266,7 @@ func TestSlotFollowsCommitOnly(t *testing.T) {
 func TestIdleSlotAdvances(t *testing.T) {
 	dsn := pg.Database(t)
 	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE noise (id int)`)
-	c := configOf(dsn, func(c *Config) { c.Tables = []string{"public.a"} })
+	c := configOf(dsn, func(c *Config) { c.Include = []string{"public.a"} })
 	r := start(t, c, nil, nil)
 	pipetest.Exec(t, dsn, `INSERT INTO noise SELECT generate_series(1, 100000)`)
 	want := pipetest.QueryText(t, dsn, `SELECT pg_current_wal_lsn()`)[0][0]

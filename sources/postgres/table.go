@@ -43,7 +43,7 @@ func newSettings(c *Config) (*settings, error) {
 		patterns[i] = b.Pattern
 	}
 	var err error
-	if s.picker.Tables, err = match.New(c.Tables); err != nil {
+	if s.picker.Tables, err = match.New(c.Include); err != nil {
 		return nil, fmt.Errorf("tables: %w", err)
 	}
 	if s.picker.Exclude, err = match.New(c.Exclude); err != nil {
