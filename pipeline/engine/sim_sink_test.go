@@ -153,7 +153,9 @@ func (s *simSink) mark(q pipeline.Stream, m pipeline.Mark) {
 		if s.epoch != k.epoch {
 			s.w.violate(6, "%s writes under an old fence", k.address)
 		}
-		k.kept.Apply(q, m.Pos)
+		if m.Pos == "" || m.Pos > k.kept[q] {
+			k.kept.Apply(q, m.Pos)
+		}
 	}
 }
 

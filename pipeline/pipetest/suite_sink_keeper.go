@@ -36,7 +36,7 @@ func keeperMarks(t *testing.T, target SinkTarget) {
 }
 
 // keeperTrim writes again, with other content, what the Keeper has: a trace of it in the rows is a row
-// that was not trimmed.
+// that was not trimmed. Marks that it has passed must not move its position back either.
 func keeperTrim(t *testing.T, target SinkTarget) {
 	session(t, target, NewBatch(Items()).Insert(1, "a", 1, nil).Mark(Position(1)).
 		Insert(2, "b", 2, nil).Mark(Position(2)).Batch())
