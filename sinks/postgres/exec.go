@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	stageRows  = 300     // rows from which COPY into a staging table and a merge beat array parameters
+	stageRows  = 500     // rows from which COPY into a staging table and a merge beat array parameters
 	stageBytes = 1 << 20 // bytes from which they do whatever the number of rows
 )
 
