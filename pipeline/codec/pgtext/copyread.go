@@ -72,9 +72,22 @@ func (d *Decoder) CopyRow(a *pipeline.Arena, values []pipeline.Value, src []byte
 	return src, nil
 }
 
+// copyValue decodes one column. The commonest forms come first, without a further call.
 func (d *Decoder) copyValue(a *pipeline.Arena, i int, src []byte) (pipeline.Value, error) {
-	if d.cols[i].binary == formUnknown {
+	c := &d.cols[i]
+	switch c.binary {
+	case formUnknown:
 		return d.TextOwned(a, i, src)
+	case formRaw:
+		return pipeline.BytesValue(c.kind, src), nil
+	case formInt8:
+		if len(src) == 8 {
+			return pipeline.IntValue(int64(binary.BigEndian.Uint64(src))), nil
+		}
+	case formInt4:
+		if len(src) == 4 {
+			return pipeline.IntValue(int64(int32(binary.BigEndian.Uint32(src)))), nil
+		}
 	}
 	return d.BinaryOwned(a, i, src)
 }
