@@ -79,11 +79,11 @@ func (s *Schema) IsKey(i int) bool {
 // KeyText renders the key of a row for messages: "id=7, region=eu".
 func (s *Schema) KeyText(values []Value) string {
 	var b strings.Builder
-	for n, i := range s.Key {
+	for _, i := range s.Key {
 		if i >= len(values) {
 			continue
 		}
-		if n > 0 {
+		if b.Len() > 0 {
 			b.WriteString(", ")
 		}
 		b.WriteString(s.Columns[i].Name)
