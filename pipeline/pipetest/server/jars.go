@@ -115,7 +115,7 @@ func java() (string, error) {
 	}
 	path, err := exec.LookPath("java")
 	if err != nil {
-		return "", errors.New("Java is not installed: run `make deps` (Debian: apt-get install default-jdk-headless)")
+		return "", errors.New("Java is not installed: run `make deps` (Debian: apt-get install default-jre-headless)")
 	}
 	return path, nil
 }
