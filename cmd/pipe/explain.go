@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -112,12 +113,19 @@ type metaSpec struct {
 	enabled bool
 }
 
+func connectionDoc(typ string) string {
+	return "How to reach a " + typ + " server, shared by the blocks that say connection = connection.NAME."
+}
+
 func withMeta(kind string, b *spec.Block) *spec.Block {
 	if kind == "connection" {
+		if b.Text == "" {
+			b.Doc(connectionDoc(b.Type))
+		}
 		return b
 	}
 	m := &metaSpec{}
-	own := b.Attrs
+	own := slices.DeleteFunc(b.Attrs, func(a *spec.Attribute) bool { return a.Name == "from" })
 	b.Attrs = nil
 	if kind != "source" {
 		spec.Attr(b, "from", &m.from).Required().Doc("What it reads: sources and transforms.").Example("source.shop")
@@ -184,7 +192,10 @@ func printBlock(w io.Writer, e explained) {
 		fmt.Fprintf(w, "\n%s", wrap(e.Doc, "  ", textWidth))
 	}
 	if e.Example != "" {
-		fmt.Fprintf(w, "\n  %s\n", strings.ReplaceAll(strings.TrimSpace(e.Example), "\n", "\n  "))
+		fmt.Fprintln(w)
+		for line := range strings.SplitSeq(strings.TrimSpace(e.Example), "\n") {
+			fmt.Fprintln(w, strings.TrimRight("  "+line, " "))
+		}
 	}
 	if len(e.Attributes) > 0 {
 		fmt.Fprintln(w, "\nAttributes")

@@ -41,7 +41,7 @@ func list(cmd *cobra.Command, args []string) error {
 	all := []listed{}
 	for _, kind := range kinds {
 		for _, typ := range r.Types(kind) {
-			b := spec.Describe(typ, r.Definition(kind, typ))
+			b := withMeta(kind, spec.Describe(typ, r.Definition(kind, typ)))
 			all = append(all, listed{Kind: kind, Type: typ, Doc: b.Text})
 		}
 	}

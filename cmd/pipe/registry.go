@@ -3,14 +3,31 @@ package main
 import (
 	"github.com/pipe-cdc/pipe/pipeline/config"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
+	pgsink "github.com/pipe-cdc/pipe/sinks/postgres"
+	pgsource "github.com/pipe-cdc/pipe/sources/postgres"
+	"github.com/pipe-cdc/pipe/transforms"
 )
 
 // components is the table of component types: the one place that names them.
 func components() config.Registry {
 	return config.Registry{
-		Sources:     map[string]func() spec.Source{},
-		Transforms:  map[string]func() spec.Transform{},
-		Sinks:       map[string]func() spec.Sink{},
-		Connections: map[string]func() spec.Definition{},
+		Sources: map[string]func() spec.Source{
+			"postgres": func() spec.Source { return &pgsource.Config{} },
+		},
+		Transforms: map[string]func() spec.Transform{
+			"cast":   func() spec.Transform { return &transforms.Cast{} },
+			"filter": func() spec.Transform { return &transforms.Filter{} },
+			"mask":   func() spec.Transform { return &transforms.Mask{} },
+			"omit":   func() spec.Transform { return &transforms.Omit{} },
+			"rename": func() spec.Transform { return &transforms.Rename{} },
+			"route":  func() spec.Transform { return &transforms.Route{} },
+			"set":    func() spec.Transform { return &transforms.Set{} },
+		},
+		Sinks: map[string]func() spec.Sink{
+			"postgres": func() spec.Sink { return &pgsink.Config{} },
+		},
+		Connections: map[string]func() spec.Definition{
+			"postgres": func() spec.Definition { return &pgsource.Connection{} },
+		},
 	}
 }

@@ -69,8 +69,11 @@ func validate(cmd *cobra.Command, args []string) error {
 				fmt.Fprintf(w, "%s: %s\n", f.Node, printable(f.Summary))
 			}
 		}
-		if !o.github || code == exitOK {
+		switch {
+		case code == exitOK:
 			fmt.Fprintln(w, summary)
+		case !o.github:
+			fmt.Fprintln(o.err, summary)
 		}
 	})
 	if err != nil || code == exitOK {

@@ -136,6 +136,7 @@ func (l *loader) decodeInstance(i *instance) {
 	c := i.of
 	def := l.opt.Registry.definition(c.kind(), c.typ())
 	desc := spec.Describe(c.typ(), def)
+	own := takeFrom(desc)
 	in := spec.Input{Body: c.rest, Ctx: i.ctx, Header: c.block.DefRange, Also: metaNames(c.kind()), Row: checkRow}
 	if desc.Conn != nil {
 		in.Shared = l.connection(desc.Conn.Type)
@@ -146,13 +147,32 @@ func (l *loader) decodeInstance(i *instance) {
 	}
 	diags := desc.Decode(in)
 	if c.kind() != "source" {
-		diags = append(diags, l.from(i, in.Ctx)...)
+		refs, more := l.from(i, in.Ctx)
+		diags = append(diags, more...)
+		if own != nil {
+			*own = refs
+		}
 	}
 	l.report(explained(diags)...)
 	i.node = &Node{
 		Address: i.address(), Kind: c.kind(), Type: c.typ(), Name: c.name(), Key: i.key, Def: def, Block: desc,
 		Range: c.block.DefRange, Body: blockRange(c.block),
 	}
+}
+
+// takeFrom takes the attribute from out of a definition that describes it itself, and returns what
+// it is bound to; nil where it does not. from is decoded here, with references that are computed.
+func takeFrom(b *spec.Block) *[]spec.Ref {
+	a := b.Attribute("from")
+	if a == nil {
+		return nil
+	}
+	p, ok := a.Target().(*[]spec.Ref)
+	if !ok {
+		return nil
+	}
+	b.Attrs = slices.DeleteFunc(b.Attrs, func(other *spec.Attribute) bool { return other == a })
+	return p
 }
 
 // explained drops the error that from is missing where a misspelt from explains it.
@@ -162,13 +182,13 @@ func explained(diags hcl.Diagnostics) hcl.Diagnostics {
 }
 
 // from resolves what an instance reads from.
-func (l *loader) from(i *instance, ctx *hcl.EvalContext) hcl.Diagnostics {
+func (l *loader) from(i *instance, ctx *hcl.EvalContext) ([]spec.Ref, hcl.Diagnostics) {
 	a := i.of.meta["from"]
 	if a == nil {
 		d := failure(i.of.block.DefRange, "Missing attribute",
 			"\"from\" must be given: what the "+i.of.kind()+" reads. For example: from = "+l.sampleFrom(i)+".")
 		d.Extra = &spec.Extra{Missing: "from"}
-		return hcl.Diagnostics{d}
+		return nil, hcl.Diagnostics{d}
 	}
 	refs, diags := spec.DecodeRefs("from", a.Expr, l.references(ctx), []string{"source", "transform"})
 	disabled := 0
@@ -187,7 +207,7 @@ func (l *loader) from(i *instance, ctx *hcl.EvalContext) hcl.Diagnostics {
 	if len(refs) == 0 && !diags.HasErrors() {
 		diags = append(diags, failure(a.Expr.Range(), "Empty list", "\"from\" names at least one source or transform."))
 	}
-	return diags
+	return refs, diags
 }
 
 func (l *loader) sampleFrom(i *instance) string {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 )
@@ -18,7 +19,7 @@ import (
 func (d *decoder) decodeAttr(a *Attribute, expr hcl.Expression, ctx *hcl.EvalContext) {
 	a.rng, a.isSet = expr.Range(), true
 	if a.Secrecy && len(expr.Variables()) == 0 {
-		defer d.hide(len(d.diags), expr.Range())
+		defer d.hide(len(d.diags), expr.Range(), fromOutside(expr))
 	}
 	var diags hcl.Diagnostics
 	switch p := a.Target().(type) {
@@ -40,13 +41,23 @@ func (d *decoder) decodeAttr(a *Attribute, expr hcl.Expression, ctx *hcl.EvalCon
 }
 
 // hide keeps a secret attribute's text out of the diagnostics about it, those from index on.
-func (d *decoder) hide(from int, rng hcl.Range) {
-	if len(d.diags) == from {
+// Where the text comes from outside, the expression may be shown.
+func (d *decoder) hide(from int, rng hcl.Range, outside bool) {
+	if len(d.diags) == from || outside {
 		return
 	}
 	e := ExtraOf(d.diags[from])
 	e.Hide = append(e.Hide, rng)
 	d.diags[from].Extra = &e
+}
+
+// fromOutside reports whether an expression takes its value from the environment or a file.
+func fromOutside(expr hcl.Expression) bool {
+	found := false
+	calls(expr, func(call *hclsyntax.FunctionCallExpr) {
+		found = found || call.Name == "env" || call.Name == "file"
+	})
+	return found
 }
 
 func oneRef(a *Attribute, expr hcl.Expression, ctx *hcl.EvalContext) (Ref, hcl.Diagnostics) {
