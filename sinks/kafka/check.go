@@ -50,7 +50,7 @@ func (c *Config) Check(ctx context.Context, env spec.Env, tables []*pipeline.Sch
 		}
 	}
 	k.admin = kadm.NewClient(client)
-	k.topics = &topics{admin: k.admin, counts: map[string]int32{}, dotted: map[string]string{}}
+	k.topics = &topics{client: client, counts: map[string]int32{}, dotted: map[string]string{}}
 	for _, s := range tables {
 		k.table(ctx, s)
 	}
@@ -163,4 +163,3 @@ func (k *checker) schema(ctx context.Context, s *pipeline.Schema, subject, text 
 		Fix:     `Change the table compatibly, write to a new topic or subject, or set compatibility = "none".`,
 	})
 }
-

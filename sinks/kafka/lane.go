@@ -16,6 +16,9 @@ import (
 // roomMin is the least room that is kept for one record's bytes before it is encoded.
 const roomMin = 512
 
+// roomMax is the most: larger records are rare, and may cost an allocation.
+const roomMax = 64 << 10
+
 // lane is what one Write works with: memory for encoded records, reused once they are acknowledged.
 type lane struct {
 	sink    *Sink
@@ -153,7 +156,7 @@ func (l *lane) produce(e *envelope.Event, now time.Time) error {
 	}
 	buf = l.arena.Keep(buf)
 	l.bytes += len(buf)
-	l.room = max(roomMin, min(2*len(buf), flightBytes))
+	l.room = max(roomMin, min(2*len(buf), roomMax))
 	if key > 0 {
 		rec.Key = buf[:key:key]
 		rec.Partition = partition(rec.Key, t.partitions)

@@ -7,7 +7,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/pipe-cdc/pipe/pipeline"
@@ -50,7 +49,7 @@ func (c *Config) open(ctx context.Context, env spec.Env) (*Sink, error) {
 	s := &Sink{
 		config: c, env: env, client: client, registry: reg, log: log,
 		topics: &topics{
-			admin: kadm.NewClient(client), create: c.CreateTopics,
+			client: client, create: c.CreateTopics,
 			counts: map[string]int32{}, dotted: map[string]string{},
 		},
 		tables: map[*pipeline.Schema]*table{}, lanes: make(chan *lane, lanes),

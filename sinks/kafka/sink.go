@@ -102,4 +102,3 @@ func (s *Sink) prepare(ctx context.Context, schema *pipeline.Schema) (*table, er
 	}
 	return t, nil
 }
-

@@ -10,6 +10,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/pipe-cdc/pipe/pipeline"
 )
@@ -42,7 +44,7 @@ func checkTopic(name string) error {
 
 // topics knows the topics in use and their counts of partitions, which it never reads again.
 type topics struct {
-	admin  *kadm.Client
+	client *kgo.Client
 	create *CreateTopics
 
 	mu     sync.Mutex
@@ -83,22 +85,30 @@ func (t *topics) partitions(ctx context.Context, name string) (count int32, clas
 	return n, t.clash(name), nil
 }
 
+// look asks a broker, not the client's cache, which would remember that a topic was missing.
 func (t *topics) look(ctx context.Context, name string) (int32, error) {
-	details, err := t.admin.ListTopics(ctx, name)
+	req := kmsg.NewMetadataRequest()
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = &name
+	req.Topics = append(req.Topics, topic)
+	resp, err := req.RequestWith(ctx, t.client)
 	if err != nil {
 		return 0, err
 	}
-	d := details[name]
-	if d.Err != nil {
-		return 0, d.Err
-	}
-	if len(d.Partitions) == 0 {
+	if len(resp.Topics) != 1 {
 		return 0, kerr.UnknownTopicOrPartition
+	}
+	d := &resp.Topics[0]
+	if err := kerr.ErrorForCode(d.ErrorCode); err != nil {
+		return 0, err
 	}
 	for _, p := range d.Partitions {
 		if p.Leader < 0 {
 			return 0, kerr.LeaderNotAvailable
 		}
+	}
+	if len(d.Partitions) == 0 {
+		return 0, kerr.LeaderNotAvailable
 	}
 	return int32(len(d.Partitions)), nil
 }
@@ -108,7 +118,7 @@ func (t *topics) make(ctx context.Context, name string) error {
 	for k, v := range t.create.Config {
 		config[k] = &v
 	}
-	_, err := t.admin.CreateTopic(ctx, int32(t.create.Partitions), int16(t.create.Replication), config, name)
+	_, err := kadm.NewClient(t.client).CreateTopic(ctx, int32(t.create.Partitions), int16(t.create.Replication), config, name)
 	if errors.Is(err, kerr.TopicAlreadyExists) {
 		return nil
 	}
