@@ -38,17 +38,25 @@ func (p *pipelineSpec) Spec(b *spec.Block) {
 				Doc("The state file; or a directory, which exists or is written with a / at the end.")
 		}
 	}).OneOf("file", "sink")
-	a := spec.Attr(b, "batch_rows", &p.s.BatchRows).Range(1, 1<<20).Doc("Rows in one batch at most.")
-	spec.Default(a, &p.s.BatchRows, 1024)
-	a = spec.Attr(b, "batch_bytes", &p.s.BatchBytes).Range(1<<10, 1<<30).Doc("Size of one batch, roughly at most.")
-	spec.Default(a, &p.s.BatchBytes, 1<<20)
-	a = spec.Attr(b, "batches", &p.s.Batches).Range(2, 1024).Doc("Batches in flight at most; with batch_bytes this bounds memory.")
-	spec.Default(a, &p.s.Batches, 16)
-	a = spec.Attr(b, "linger", &p.s.Linger).Range(0, int64(time.Minute)).Doc("How long a part-filled batch may wait for company.")
-	spec.Default(a, &p.s.Linger, 50*time.Millisecond)
-	a = spec.Attr(b, "grace", &p.s.Grace).Range(0, int64(time.Hour)).Doc("How long batches in flight may take to finish on shutdown.")
-	spec.Default(a, &p.s.Grace, 30*time.Second)
+	limitsSpec(b, p.s)
 	retrySpec(b, p)
+}
+
+// limitsSpec has the defaults that package engine has: they keep a process below 128 MB.
+func limitsSpec(b *spec.Block, s *Settings) {
+	a := spec.Attr(b, "batch_rows", &s.BatchRows).Range(1, 1<<20).Doc("Rows in one batch at most.")
+	spec.Default(a, &s.BatchRows, 8192)
+	a = spec.Attr(b, "batch_bytes", &s.BatchBytes).Range(1<<10, 1<<30).Doc("Size of one batch, roughly at most.")
+	spec.Default(a, &s.BatchBytes, 4<<20)
+	a = spec.Attr(b, "batches", &s.Batches).Range(2, 1024).
+		Doc("Batches in flight at most; with batch_bytes this bounds memory.")
+	spec.Default(a, &s.Batches, 8)
+	a = spec.Attr(b, "linger", &s.Linger).Range(0, int64(time.Minute)).
+		Doc("How long a part-filled batch may wait for company.")
+	spec.Default(a, &s.Linger, 20*time.Millisecond)
+	a = spec.Attr(b, "grace", &s.Grace).Range(0, int64(time.Hour)).
+		Doc("How long batches in flight may take to finish on shutdown.")
+	spec.Default(a, &s.Grace, 20*time.Second)
 }
 
 func retrySpec(b *spec.Block, p *pipelineSpec) {
