@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/pipe-cdc/pipe/pipeline/config"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
+	"github.com/pipe-cdc/pipe/sinks/kafka"
 	pgsink "github.com/pipe-cdc/pipe/sinks/postgres"
 	pgsource "github.com/pipe-cdc/pipe/sources/postgres"
 	"github.com/pipe-cdc/pipe/transforms"
@@ -24,9 +25,11 @@ func components() config.Registry {
 			"set":    func() spec.Transform { return &transforms.Set{} },
 		},
 		Sinks: map[string]func() spec.Sink{
+			"kafka":    func() spec.Sink { return &kafka.Config{} },
 			"postgres": func() spec.Sink { return &pgsink.Config{} },
 		},
 		Connections: map[string]func() spec.Definition{
+			"kafka":    func() spec.Definition { return &kafka.Connection{} },
 			"postgres": func() spec.Definition { return &pgsource.Connection{} },
 		},
 	}
