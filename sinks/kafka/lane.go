@@ -98,9 +98,10 @@ func (l *lane) begin() {
 func (l *lane) end(ctx context.Context) error {
 	l.release()
 	timeout := l.sink.config.DeliveryTimeout
-	timer := time.NewTimer(timeout)
+	timer := time.NewTimer(timeout / 2)
 	defer timer.Stop()
 	last := l.pending.Load()
+	warned := false
 	for {
 		select {
 		case <-l.done:
@@ -109,11 +110,14 @@ func (l *lane) end(ctx context.Context) error {
 			return ctx.Err()
 		case <-timer.C:
 			left := l.pending.Load()
-			if left == last {
+			still := left == last
+			if still && warned {
 				return l.stalled(left, timeout)
 			}
 			last = left
-			timer.Reset(timeout)
+			warned = still
+			l.sink.log.curious.Store(still)
+			timer.Reset(timeout / 2)
 		}
 	}
 }

@@ -14,6 +14,9 @@ import (
 type logger struct {
 	log  *slog.Logger
 	last atomic.Pointer[string]
+	// curious makes the client say what brokers answer to each produce request: it is set once
+	// nothing moves, and costs too much before.
+	curious atomic.Bool
 }
 
 func newLogger(l *slog.Logger) *logger {
@@ -24,13 +27,19 @@ func newLogger(l *slog.Logger) *logger {
 }
 
 // Level asks for the messages that carry the errors of batches.
-func (l *logger) Level() kgo.LogLevel { return kgo.LogLevelInfo }
+func (l *logger) Level() kgo.LogLevel {
+	if l.curious.Load() {
+		return kgo.LogLevelDebug
+	}
+	return kgo.LogLevelInfo
+}
 
 // Log is called by the client.
 func (l *logger) Log(level kgo.LogLevel, msg string, keyvals ...any) {
 	for i := 0; i+1 < len(keyvals); i += 2 {
-		if keyvals[i] == "err" && keyvals[i+1] != nil {
-			text := fmt.Sprintf("%s: %v", msg, keyvals[i+1])
+		answer := keyvals[i] == "err" && keyvals[i+1] != nil || msg == "produced" && keyvals[i] == "to"
+		if answer && (level < kgo.LogLevelDebug || msg == "produced") {
+			text := fmt.Sprintf("%s: %.300v", msg, keyvals[i+1])
 			l.last.Store(&text)
 		}
 	}

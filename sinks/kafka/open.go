@@ -17,6 +17,9 @@ import (
 // dialTimeout bounds how long Open looks for a broker.
 const dialTimeout = 20 * time.Second
 
+// metadataAge is how long a retry may wait at the most for a look at where leaders are now.
+const metadataAge = 250 * time.Millisecond
+
 // Open connects to the brokers and the registry.
 func (c *Config) Open(ctx context.Context, env spec.Env) (pipeline.Sink, error) {
 	s, err := c.open(ctx, env)
@@ -86,6 +89,8 @@ func (c *Config) client(log *logger) (*kgo.Client, error) {
 		kgo.ProducerBatchMaxBytes(int32(c.BatchBytes)),
 		kgo.BrokerMaxWriteBytes(int32(max(2*c.BatchBytes, 100<<20))),
 		kgo.ProducerLinger(c.Linger),
+		kgo.MetadataMinAge(metadataAge),
+		kgo.DisableClientMetrics(),
 		// Bounded by flightBytes and flightRecords of each lane, so that Produce never waits.
 		kgo.MaxBufferedRecords(math.MaxInt32),
 	)

@@ -275,7 +275,7 @@ func TestNotEnoughReplicas(t *testing.T) {
 			config := c.config(t, "topic = \"t\"\nformat \"json\" {}")
 			config.DeliveryTimeout = 10 * time.Second
 			if !recovers {
-				config.DeliveryTimeout = 600 * time.Millisecond
+				config.DeliveryTimeout = 3 * time.Second
 			}
 			err := openSink(t, config).Write(context.Background(), batch(insert(items(), 1, "a")))
 			if recovers && err != nil {
