@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 
 	"github.com/pipe-cdc/pipe/pipeline"
 )
@@ -188,7 +189,11 @@ func fileName(pipelineName string) string {
 	return string(append(out, suffix...))
 }
 
+// refused says why a state cannot be used and what to do. A full disk may pass by itself.
 func refused(path string, err error, hint string) error {
-	return &pipeline.Error{Node: "state", Class: pipeline.Environment, Hint: hint,
-		Err: fmt.Errorf("checkpoint %s: %w", path, err)}
+	class := pipeline.Environment
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		class = pipeline.Retryable
+	}
+	return &pipeline.Error{Node: "state", Class: class, Hint: hint, Err: fmt.Errorf("checkpoint %s: %w", path, err)}
 }

@@ -25,6 +25,7 @@ type Engine struct {
 	work     context.Context // of the sinks; cancelled by the first failure, or when the grace has passed
 	cancel   context.CancelCauseFunc
 	stopRead context.CancelFunc // stops the sources
+	hang     error              // a component that did not come back; used by Run's goroutine only
 	saves    atomic.Int64
 	lastSave atomic.Int64 // Unix nanoseconds
 }

@@ -303,3 +303,30 @@ func TestIdleAndLinger(t *testing.T) {
 		}
 	})
 }
+
+// TestHang: a component that does not come back is left behind, and the error says that the process
+// must go, even where what failed before could have been retried.
+func TestHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		forever := make(chan struct{})
+		src := reading(func(ctx context.Context, _ pipeline.Checkpoint, out pipeline.Output) error {
+			if err := emit(ctx, out, "wal", 1, pos(1)); err != nil {
+				return err
+			}
+			time.Sleep(time.Second)
+			return &pipeline.Error{Class: pipeline.Retryable, Err: errors.New("lost")}
+		})
+		closed := false
+		sink := &testSink{write: func(context.Context, *pipeline.Batch) error { <-forever; return nil },
+			close: func() error { closed = true; return nil }}
+		store := &testStore{}
+		err := mustNew(t, graph(src, sink, store)).Run(t.Context())
+		if pipeline.ClassOf(err) != pipeline.Internal || !strings.Contains(err.Error(), "sink.k: sink did not return") {
+			t.Errorf("got %v", err)
+		}
+		if closed || store.closed != 1 || len(store.cp) > 0 {
+			t.Errorf("sink closed %v, store closed %d times, saved %v", closed, store.closed, store.cp)
+		}
+		close(forever)
+	})
+}

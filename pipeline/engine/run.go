@@ -12,7 +12,10 @@ import (
 
 // hangTime is how long a source or sink may take to return once its context has ended, beyond the
 // grace; after it, it is left behind and Run returns an error.
-const hangTime = 30 * time.Second
+const (
+	hangTime = 30 * time.Second
+	hangHint = "Start pipe again; it resumes from what was saved."
+)
 
 // Run resumes, runs until ctx ends or every source has, and closes the sinks and the store. It returns
 // nil after a graceful stop, otherwise the first error. It may be called once.
@@ -47,7 +50,19 @@ func (e *Engine) Run(ctx context.Context) error {
 	} else if closing != nil {
 		e.log.Warn("closing after a failure", "error", closing)
 	}
-	return err
+	return e.hanging(err)
+}
+
+// hanging makes an error Internal where a component did not come back: it may still write, so that
+// nothing may begin again beside it in this process.
+func (e *Engine) hanging(err error) error {
+	if e.hang == nil {
+		return err
+	}
+	if err != nil && !errors.Is(err, e.hang) {
+		e.log.Error("failed before a component hung", "error", err)
+	}
+	return e.hang
 }
 
 // outcome is the error of a run that did not begin: none where it was told to stop.
@@ -130,7 +145,9 @@ func (e *Engine) read(ctx, reading context.Context, cp pipeline.Checkpoint) {
 	for _, s := range e.sources {
 		s.end()
 	}
-	e.fail(&pipeline.Error{Class: pipeline.Internal, Err: errors.New("a source did not return from Run when told to stop")})
+	e.hang = &pipeline.Error{Class: pipeline.Internal, Hint: hangHint,
+		Err: errors.New("a source did not return from Run when told to stop")}
+	e.fail(e.hang)
 }
 
 // land waits until nothing is in flight, anything has failed, or the grace after a stop has passed.
@@ -170,8 +187,9 @@ func (e *Engine) waitSinks(writing map[*sink]*sync.WaitGroup) map[*sink]bool {
 		}()
 		if !within(done, time.Until(deadline)) {
 			hung[k] = true
-			e.fail(&pipeline.Error{Node: k.address, Class: pipeline.Internal,
-				Err: fmt.Errorf("sink did not return from Write within %v of being told to", hangTime)})
+			e.hang = &pipeline.Error{Node: k.address, Class: pipeline.Internal, Hint: hangHint,
+				Err: fmt.Errorf("sink did not return from Write within %v of being told to", hangTime)}
+			e.fail(e.hang)
 		}
 	}
 	return hung
