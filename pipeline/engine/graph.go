@@ -115,7 +115,8 @@ func checkAddresses(g *Graph) error {
 	for _, s := range g.Sources {
 		for _, o := range g.Sources {
 			if strings.HasPrefix(o.Address, s.Address+"/") {
-				return fmt.Errorf("address %q lies below %q: their streams could not be told apart", o.Address, s.Address)
+				return fmt.Errorf("address %q lies below %q: their streams could not be told apart",
+					o.Address, s.Address)
 			}
 		}
 		if err := add(s.Address); err != nil {

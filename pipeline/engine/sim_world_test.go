@@ -91,7 +91,8 @@ func number(p pipeline.Position) int {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), saved: pipeline.Checkpoint{}, told: pipeline.Checkpoint{}}
+	w := &world{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)),
+		saved: pipeline.Checkpoint{}, told: pipeline.Checkpoint{}}
 	for i := range 1 + w.rng.IntN(2) {
 		w.sources = append(w.sources, w.newLog(fmt.Sprintf("source.s%d", i)))
 	}
@@ -274,7 +275,8 @@ func (w *world) checkDrained(l *simLog, streams []pipeline.Stream) {
 		}
 		for _, k := range w.sinks {
 			if w.reaches(l.address, k) && k.durable[q] < k.upTo(q, p) {
-				w.violate(1, "drained %s at %q, where %s has %d of %d rows", q, p, k.address, k.durable[q], k.upTo(q, p))
+				w.violate(1, "drained %s at %q, where %s has %d of %d rows",
+					q, p, k.address, k.durable[q], k.upTo(q, p))
 			}
 		}
 		if w.store && w.saved[q] != p {

@@ -30,7 +30,8 @@ func DefaultRetry() Retry { return Retry{First: retryFirst, Max: retryMax, Attem
 // Supervise builds an engine and runs it; when building or running fails with a Retryable error it
 // pauses and begins again from what was saved. Any other error, and nil, it returns. A run that saved
 // something makes the pauses short again. It returns nil when ctx ends.
-func Supervise(ctx context.Context, policy Retry, log *slog.Logger, build func(context.Context) (*Engine, error)) error {
+func Supervise(ctx context.Context, policy Retry, log *slog.Logger,
+	build func(context.Context) (*Engine, error)) error {
 	if log == nil {
 		log = slog.Default()
 	}

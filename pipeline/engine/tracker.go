@@ -200,7 +200,8 @@ func (t *tracker) take() (landing, bool) {
 	l := landing{next: t.saved.Clone()}
 	for _, s := range t.dirty {
 		l.next.Apply(s.name, s.acked)
-		l.streams = append(l.streams, landed{stream: s, covered: s.covered, version: s.version, gone: s.acked == ""})
+		l.streams = append(l.streams,
+			landed{stream: s, covered: s.covered, version: s.version, gone: s.acked == ""})
 	}
 	return l, true
 }

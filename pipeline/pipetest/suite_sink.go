@@ -29,7 +29,7 @@ type SinkHarness struct {
 type SinkTarget struct {
 	// Open opens a sink there, as after a restart; the suite closes it.
 	Open func(t testing.TB) pipeline.Sink
-	// Rows returns the present state of the table public.items in the target, sorted: one text for each row,
+	// Rows returns the present state of the table public.items in the target: one text for each row,
 	// the values as pipeline.Value.String renders them joined by "|", in the columns' order, "null" for
 	// NULL and for a column that was added after the row was written. A sink that keeps events folds them by key first. No sink is open when it is called,
 	// unless it keeps rows durable as they come.
@@ -40,7 +40,8 @@ type SinkTarget struct {
 // extra columns, of kind Text, come last.
 func Items(extra ...string) *pipeline.Schema {
 	s := &pipeline.Schema{
-		System: pipeline.PostgreSQL, Database: "test", Namespace: "public", Table: "items", Key: []int{0}, Version: uint64(len(extra)) + 1,
+		System: pipeline.PostgreSQL, Database: "test", Namespace: "public", Table: "items",
+		Key: []int{0}, Version: uint64(len(extra)) + 1,
 		Columns: []pipeline.Column{
 			{Name: "id", Kind: pipeline.Int, Type: "bigint", Precision: -1, Length: -1, TypeID: 20},
 			{Name: "name", Kind: pipeline.Text, Type: "text", Nullable: true, Precision: -1, Length: -1, TypeID: 25},
