@@ -35,10 +35,7 @@ func (c *Filter) Spec(b *spec.Block) {
 		Doc("What an update becomes that does not match when the source did not send the old row: a delete by key, " +
 			"which is harmless where the row never was; nothing; or an error.")
 	spec.Default(a, &c.OnLeave, leaveDelete)
-	b.Check(func(p *spec.Problems) {
-		checkTables(p, c.Tables)
-		checkExpr(p, c.Where)
-	})
+	b.Check(func(p *spec.Problems) { checkTables(p, c.Tables) })
 	b.Example = "transform \"filter\" \"big\" {\n  from  = source.shop\n  where = row.amount > 100\n}\n"
 }
 

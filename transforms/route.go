@@ -64,7 +64,6 @@ func (c *Route) check(p *spec.Problems) {
 	}
 	for _, t := range c.Cases {
 		checkTables(p, t.Tables)
-		checkExpr(p, t.Where)
 		if _, err := regexp.Compile(t.Match); err != nil {
 			p.Error("", "Wrong pattern", fmt.Sprintf("match = %q is not a regular expression: %v.", t.Match, err))
 		}

@@ -123,10 +123,3 @@ func copySchema(in *pipeline.Schema) *pipeline.Schema {
 	out.Key = append([]int(nil), in.Key...)
 	return &out
 }
-
-// checkExpr checks a row expression as far as that goes without a schema.
-func checkExpr(p *spec.Problems, e spec.Expr) {
-	if e.IsSet() {
-		p.Diags = append(p.Diags, expr.Check(e.Syntax)...)
-	}
-}

@@ -33,9 +33,6 @@ func (c *Set) Spec(b *spec.Block) {
 		Example(`["__op", "__source_ts_ms"]`)
 	b.Check(func(p *spec.Problems) {
 		checkTables(p, c.Tables)
-		for _, e := range c.Columns {
-			checkExpr(p, e)
-		}
 		if len(c.Columns) == 0 && len(c.Metadata) == 0 {
 			p.Error("", "Nothing to set", "Give columns, or metadata.")
 		}

@@ -148,16 +148,19 @@ func compareText(l *node, k string, equal bool, general predicate) predicate {
 
 func compareDecimal(l *node, text string, mask uint8, general predicate) predicate {
 	i, kind := l.index, l.kind
-	k, _ := parseDecimal(text)
+	d, _ := parseDecimal(text)
+	k, ok := newScaled(&d)
+	if !ok {
+		return general
+	}
 	return func(v *Vars) tri {
 		if i >= len(v.New) || v.New[i].Kind() != kind {
 			return general(v)
 		}
-		d, ok := parseDecimal(v.New[i].View())
-		if !ok {
-			return general(v)
+		if c, ok := k.compare(v.New[i].View()); ok {
+			return outcome(mask, c)
 		}
-		return outcome(mask, d.compare(&k))
+		return general(v)
 	}
 }
 

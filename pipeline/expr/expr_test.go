@@ -282,6 +282,36 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+func TestScaledAgainstDecimal(t *testing.T) {
+	texts := []string{"0", "-0", "0.0", "1", "1.0", "1.00", "-1", "-1.5", "1.5", "1.49", "1.51", "0.000000000000000001", "99999999999999999",
+		"999999999999999999", "9999999999999999999", "-999999999999999999", "123456789012345.678", "00012.50", "12.5", "NaN", "Infinity",
+		"-Infinity", "0.5", "0.50", "+1", ".5", "1.", "100000000000000000000000000.01"}
+	fast := 0
+	for _, a := range texts {
+		for _, b := range texts {
+			d, ok := parseDecimal(b)
+			if !ok {
+				continue
+			}
+			k, ok := newScaled(&d)
+			if !ok {
+				continue
+			}
+			got, ok := k.compare(a)
+			want, known := CompareDecimals(a, b)
+			if ok && (!known || got != want) {
+				t.Errorf("%s with %s: %d, want %d", a, b, got, want)
+			}
+			if ok {
+				fast++
+			}
+		}
+	}
+	if fast < 200 {
+		t.Errorf("only %d pairs are compared in integers", fast)
+	}
+}
+
 func TestNoAllocation(t *testing.T) {
 	row := testRow()
 	v := &Vars{Row: &pipeline.Row{Op: pipeline.Update}, New: row, Old: row}
@@ -291,6 +321,7 @@ func TestNoAllocation(t *testing.T) {
 		`"${row.status}-${row.id}" == "paid-7"`, `regex_match("^p", row.status)`, `row.code == "ab"`,
 		`round(row.amount) > 3`, `json_get(row.doc, "a", "b", "1") == "x"`, `hash_sha256(row.status) != "x"`,
 		`row.day > "2000-01-01" && row.at == row.day`, `row.f > row.amount`,
+		`lower(concat("É", row.status)) == "épaid"`,
 	} {
 		p := compile(t, src)
 		if n := testing.AllocsPerRun(200, func() {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/pipe-cdc/pipe/pipeline"
@@ -45,18 +46,22 @@ func textTest(f func(a, b string) bool) func(n *node) predicate {
 	return func(n *node) predicate { return strictTest(n, f) }
 }
 
-// emitCase copies only what changes; text beyond ASCII allocates.
+// emitCase copies only what changes.
 func emitCase(upper bool) func(n *node) valuer {
-	convert, low, shift := strings.ToLower, byte('A'), byte(32)
+	convert, low, shift := unicode.ToLower, byte('A'), byte(32)
 	if upper {
-		convert, low, shift = strings.ToUpper, 'a', 256-32
+		convert, low, shift = unicode.ToUpper, 'a', 256-32
 	}
 	return func(n *node) valuer {
 		return strict(n, func(v *Vars, x pipeline.Value) pipeline.Value {
-			if !ascii(x.View()) {
-				return pipeline.StringValue(pipeline.Text, convert(x.View()))
+			if ascii(x.View()) {
+				return foldASCII(v, x, low, shift)
 			}
-			return foldASCII(v, x, low, shift)
+			out := v.arena.Grow(len(x.View()) + utf8.UTFMax)
+			for _, r := range x.View() {
+				out = utf8.AppendRune(out, convert(r))
+			}
+			return pipeline.BytesValue(pipeline.Text, v.arena.Keep(out))
 		})
 	}
 }
