@@ -112,8 +112,22 @@ func (in *inspector) transformed(n *config.Node, def spec.Transform, tables []*p
 	return out
 }
 
+// unreachable reports whether a server is away or refuses: what a run retries, a question does not.
+func unreachable(err error) bool {
+	class := pipeline.ClassOf(err)
+	return class == pipeline.Environment || class == pipeline.Retryable
+}
+
+// asked gives the error of a question its exit code.
+func asked(err error) error {
+	if unreachable(err) {
+		return &exit{code: exitEnvironment, err: err}
+	}
+	return err
+}
+
 func (in *inspector) problem(n *config.Node, summary string, err error) {
 	f := spec.Finding{Severity: spec.Error, Summary: summary, Detail: err.Error(), Fix: pipeline.HintOf(err)}
-	f.Unreachable = pipeline.ClassOf(err) == pipeline.Environment || pipeline.ClassOf(err) == pipeline.Retryable
+	f.Unreachable = unreachable(err)
 	in.found = append(in.found, findingOf(n, f))
 }

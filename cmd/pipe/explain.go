@@ -133,7 +133,7 @@ func withMeta(kind string, b *spec.Block) *spec.Block {
 	b.Attrs = append(b.Attrs, own...)
 	if b.Conn != nil {
 		spec.Attr(b, "connection", new(spec.Ref)).
-			Doc("A connection block that gives " + strings.Join(b.Conn.Attrs, ", ") + ".").Example("connection.main")
+			Doc("A connection block that gives " + strings.Join(append(b.Conn.Attrs, b.Conn.Blocks...), ", ") + ".").Example("connection.main")
 	}
 	spec.Attr(b, "for_each", &m.forEach).Doc("Makes one instance for each key of a map or set; each.key and each.value" +
 		" differ in them. The key becomes part of the address.").Example("{ eu = \"db1\", us = \"db2\" }")
@@ -155,12 +155,20 @@ func nestedOf(b *spec.Block, steps []string) (*spec.Block, int, error) {
 				return n.DescribeAs(option), 2, nil
 			}
 		}
-		return n.Describe(), 1, nil
+		plain := n.Describe()
+		if len(n.Options) > 0 || len(n.Labels) == 0 || len(steps) == 1 || takes(plain, steps[1]) {
+			return plain, 1, nil
+		}
+		return n.DescribeAs(steps[1]), 2, nil
 	}
 	for _, a := range b.Attrs {
 		names = append(names, a.Name)
 	}
 	return nil, 0, usage("%s has no %q%s", b.Type, steps[0], didYouMean(steps[0], names))
+}
+
+func takes(b *spec.Block, name string) bool {
+	return b.Attribute(name) != nil || slices.ContainsFunc(b.Nested, func(n *spec.Nested) bool { return n.Name == name })
 }
 
 func explainBlock(path string, b *spec.Block) explained {

@@ -62,7 +62,7 @@ func tables(cmd *cobra.Command, args []string) error {
 	for _, n := range nodes {
 		found, err := tablesOf(cmd.Context(), c, n)
 		if err != nil {
-			return fmt.Errorf("%s: list the tables: %w", n.Address, err)
+			return asked(err)
 		}
 		for _, t := range found {
 			if t.Taken || !taken {
