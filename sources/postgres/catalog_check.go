@@ -56,7 +56,13 @@ func (p *pick) ignored() []spec.Finding {
 
 func (c *catalog) checkAccess(r *relation) []spec.Finding {
 	var out []spec.Finding
-	for _, leaf := range r.Leaves() { // the snapshot reads the leaves, so theirs are the policies that count
+	for _, leaf := range r.Leaves() {
+		if leaf.Kind == kindForeign {
+			out = append(out, spec.Finding{Severity: spec.Warning, Code: codeIgnored,
+				Summary: fmt.Sprintf("partition %s of %s is not read", leaf, r),
+				Detail:  "it is a foreign table: its changes are not in this server's WAL"})
+		}
+		// The snapshot reads the leaves, so theirs are the policies that count.
 		if leaf.RowSecured && !c.Bypass && (leaf.Forced || !leaf.Owned) {
 			out = append(out, spec.Finding{Severity: spec.Error, Code: codeRowSecurity,
 				Summary: fmt.Sprintf("%s has row level security and role %s does not bypass it", leaf, c.Role),
@@ -78,7 +84,7 @@ func (p *pick) checkIdentity(s shape) []spec.Finding {
 	var out []spec.Finding
 	for _, leaf := range p.Leaves() {
 		why := leaf.noIdentity()
-		if why == "" {
+		if why == "" || leaf.Kind != kindTable {
 			continue
 		}
 		out = append(out, spec.Finding{Severity: spec.Error, Code: codeNoIdentity,

@@ -130,7 +130,7 @@ func (c *catalog) loadColumns(ctx context.Context, conn *pgconn.PgConn, oids []u
 	}
 	var columns []raw
 	used := map[uint32]bool{}
-	err := eachRow(ctx, conn, queryColumns, oids, func(f *fields) {
+	err := eachRow(ctx, conn, forVersion(queryColumns, c.Version), oids, func(f *fields) {
 		x := raw{rel: c.byOID[f.oid()]}
 		a := attribute{Num: int16(f.int64()), Name: f.text()}
 		x.oid, x.mod, x.format, x.elem = f.oid(), int32(f.int64()), f.text(), f.text()
@@ -159,7 +159,7 @@ func (c *catalog) loadColumns(ctx context.Context, conn *pgconn.PgConn, oids []u
 }
 
 func (c *catalog) loadKeys(ctx context.Context, conn *pgconn.PgConn, oids []uint32) error {
-	return eachRow(ctx, conn, queryKeys, oids, func(f *fields) {
+	return eachRow(ctx, conn, forVersion(queryKeys, c.Version), oids, func(f *fields) {
 		r, primary, replica := c.byOID[f.oid()], f.bool(), f.bool()
 		name, num := f.text(), int16(f.int64())
 		if r == nil {

@@ -1,5 +1,7 @@
 package postgres
 
+import "strings"
+
 // The catalogue queries. Each is run once, whatever the number of tables, inside one transaction
 // with search_path = pg_catalog, so that format_type names every user's type with its schema.
 
@@ -71,3 +73,15 @@ LEFT JOIN pg_type b ON b.oid = t.typbasetype`
 const queryLabels = `
 SELECT enumtypid, enumlabel FROM pg_enum WHERE enumtypid = ANY ($1::oid[])
 ORDER BY enumtypid, enumsortorder`
+
+// forVersion takes out of a query what an older server does not have.
+func forVersion(sql string, version int) string {
+	const hasIncluded, hasGenerated = 110000, 120000
+	if version < hasGenerated {
+		sql = strings.Replace(sql, "a.attgenerated <> ''", "false", 1)
+	}
+	if version < hasIncluded {
+		sql = strings.Replace(sql, "i.indnkeyatts", "i.indnatts", 1)
+	}
+	return sql
+}

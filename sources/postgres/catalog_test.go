@@ -65,7 +65,7 @@ func columnText(c *pipeline.Column) string {
 }
 
 func TestCatalogSchema(t *testing.T) {
-	l := newLab(t, pipetest.Postgres(t), catalogTables)
+	l := newLab(t, pg, catalogTables)
 	s, err := l.catalog.schema(l.catalog.Named("public", "facts"), shape{Omit: []string{"a"}})
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func TestCatalogSchema(t *testing.T) {
 }
 
 func TestCatalogKeys(t *testing.T) {
-	l := newLab(t, pipetest.Postgres(t), catalogTables)
+	l := newLab(t, pg, catalogTables)
 	for _, c := range []struct {
 		table, key, identity string
 		full                 bool
@@ -135,7 +135,7 @@ func TestCatalogKeys(t *testing.T) {
 }
 
 func TestCatalogPartitions(t *testing.T) {
-	l := newLab(t, pipetest.Postgres(t), catalogTables)
+	l := newLab(t, pg, catalogTables)
 	root := l.catalog.Named("public", "root")
 	var names []string
 	for _, leaf := range root.Leaves() {
@@ -162,7 +162,7 @@ func setOf(t *testing.T, patterns ...string) *match.Set {
 }
 
 func TestPick(t *testing.T) {
-	l := newLab(t, pipetest.Postgres(t), catalogTables)
+	l := newLab(t, pg, catalogTables)
 	p := picker{Tables: setOf(t, "public.*", "other.excluded"), Exclude: setOf(t, "other.*", "public.secured")}
 	got := map[string]string{}
 	for _, one := range p.pick(l.catalog) {
@@ -192,7 +192,7 @@ func TestPick(t *testing.T) {
 }
 
 func TestFindings(t *testing.T) {
-	l := newLab(t, pipetest.Postgres(t), catalogTables, "DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN; GRANT SELECT ON facts, secured, root TO reader")
+	l := newLab(t, pg, catalogTables, "DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN; GRANT SELECT ON facts, secured, root TO reader")
 	l.source.User = "reader"
 	var err error
 	if l.catalog, err = loadCatalog(t.Context(), l.connect(), picker{Tables: setOf(t, "public.*")}.wants("x")); err != nil {

@@ -94,9 +94,12 @@ func (s *snapshotter) begin(ctx context.Context) (*pgconn.PgConn, error) {
 func (s *snapshotter) beginSQL() string {
 	sql := "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT " +
 		quoteLiteral(s.Exported) + "; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; " +
-		"SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL row_security = off; SET LOCAL jit = off; " +
+		"SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL row_security = off; " +
 		"SET LOCAL search_path = pg_catalog"
-	const hasTransactionTimeout = 170000
+	const hasJIT, hasTransactionTimeout = 110000, 170000
+	if s.Version >= hasJIT {
+		sql += "; SET LOCAL jit = off"
+	}
 	if s.Version >= hasTransactionTimeout {
 		sql += "; SET LOCAL transaction_timeout = 0"
 	}

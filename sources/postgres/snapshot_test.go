@@ -144,7 +144,7 @@ ANALYZE big`
 
 // TestWorkersSeeTheExportedSnapshot reads in parallel while others write.
 func TestWorkersSeeTheExportedSnapshot(t *testing.T) {
-	l := newLab(t, pipetest.Postgres(t), bigTable, "CREATE TABLE later (id int)")
+	l := newLab(t, pg, bigTable, "CREATE TABLE later (id int)")
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	writer := l.connect()
@@ -242,7 +242,7 @@ CREATE TABLE huge (id int PRIMARY KEY, b bytea, t text);
 INSERT INTO huge VALUES (1, decode(repeat('00ff', 3000000), 'hex'), repeat('y', 700000)), (2, '', '');`
 
 func TestOrdinaryAndOddTables(t *testing.T) {
-	l := newLab(t, pipetest.Postgres(t), oddTables)
+	l := newLab(t, pg, oddTables)
 	var tables []snapshotTable
 	names := []string{"types", "empty", "nokey", "sparse", "part", "parent", "child"}
 	for _, name := range names {
@@ -270,7 +270,7 @@ func TestOrdinaryAndOddTables(t *testing.T) {
 
 // TestHugeRow reads a row that is larger than every buffer.
 func TestHugeRow(t *testing.T) {
-	l := newLab(t, pipetest.Postgres(t), oddTables)
+	l := newLab(t, pg, oddTables)
 	_, batches, _ := l.run(l.snapshotter(1, l.table("public", "huge", 10)))
 	row := batches[0].Rows[0]
 	if n, m := len(row.Values[1].Bytes()), len(row.Values[2].Bytes()); n != 6000000 || m != 700000 {
@@ -282,7 +282,7 @@ func TestHugeRow(t *testing.T) {
 }
 
 func TestCutByKey(t *testing.T) {
-	l := newLab(t, pipetest.Postgres(t), bigTable, `
+	l := newLab(t, pg, bigTable, `
 		CREATE TABLE keyed (a text COLLATE "C", b date, at timestamptz, PRIMARY KEY (a, b));
 		INSERT INTO keyed SELECT 'k''\' || i % 50, date '2024-01-01' + i, CASE WHEN i % 10 > 0 THEN now() + i * interval '1 s' END
 		FROM generate_series(1, 5000) i; ANALYZE keyed`)
@@ -318,7 +318,7 @@ func filterOf(t *testing.T, text string, s *pipeline.Schema) *expr.Program {
 
 // TestFilters holds that a filter gives the same rows in the server and here.
 func TestFilters(t *testing.T) {
-	l := newLab(t, pipetest.Postgres(t), bigTable)
+	l := newLab(t, pg, bigTable)
 	table := l.table("public", "big", 3000)
 	filter := filterOf(t, `row.n > 100.5 && row.id < 15000`, table.Schema)
 	want := l.want("SELECT * FROM big WHERE n > 100.5 AND id < 15000")
@@ -343,7 +343,7 @@ func TestWideTable(t *testing.T) {
 		columns = append(columns, fmt.Sprintf("c%d int", i))
 		values = append(values, fmt.Sprint(i))
 	}
-	l := newLab(t, pipetest.Postgres(t), "CREATE TABLE wide ("+strings.Join(columns, ",")+")",
+	l := newLab(t, pg, "CREATE TABLE wide ("+strings.Join(columns, ",")+")",
 		"INSERT INTO wide VALUES ("+strings.Join(values, ",")+")")
 	rows, _, _ := l.run(l.snapshotter(2, l.table("public", "wide", 1000)))
 	if diff := cmp.Diff(l.want("SELECT * FROM wide"), rows["public.wide"]); diff != "" {
@@ -353,7 +353,7 @@ func TestWideTable(t *testing.T) {
 
 // TestRewrittenTableIsNotTakenForEmpty: to an older snapshot a table that was rewritten is empty.
 func TestRewrittenTableIsNotTakenForEmpty(t *testing.T) {
-	l := newLab(t, pipetest.Postgres(t), bigTable)
+	l := newLab(t, pg, bigTable)
 	table := l.table("public", "big", 3000)
 	pipetest.Exec(t, l.dsn, "ALTER TABLE big ALTER COLUMN n TYPE numeric(14,3)")
 	_, err := l.snapshotter(2, table).run(t.Context(), &pipetest.Collect{})
