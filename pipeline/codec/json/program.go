@@ -224,3 +224,28 @@ func appendArray(dst []byte, t *envelope.Type, v pipeline.Value) ([]byte, error)
 	})
 	return append(dst, ']'), err
 }
+
+// AppendSent appends a row's columns as an object, those that the source did not send left out. A
+// value that its type cannot hold is written as its source prints it.
+func (g *Program) AppendSent(dst []byte, r *pipeline.Row, row []pipeline.Value) ([]byte, error) {
+	dst = append(dst, '{')
+	first := true
+	for i := range g.cols {
+		c := &g.cols[i]
+		v := row[c.field.Index]
+		if v.IsAbsent() {
+			continue
+		}
+		start := len(dst)
+		out, err := c.append(dst, v, first)
+		if err != nil {
+			out = append(dst[:start], c.comma...)
+			if first {
+				out = append(dst[:start], c.label...)
+			}
+			out = envelope.AppendJSONString(out, v.String())
+		}
+		dst, first = out, false
+	}
+	return append(dst, '}'), nil
+}
