@@ -115,7 +115,8 @@ func (c *Config) producing(b *spec.Block) {
 	spec.Default(spec.Attr(b, "compression", &c.Compression).OneOf("none", "gzip", "snappy", "lz4", "zstd").
 		Doc("Compression of batches."), &c.Compression, "lz4")
 	spec.Default(spec.Attr(b, "linger", &c.Linger).Range(0, int64(time.Minute)).
-		Doc("How long the producer waits for more records before it sends a batch that is not full."), &c.Linger, time.Millisecond)
+		Doc("How long the producer waits for more records before it sends a batch that is not full. "+
+			"The sink waits for each batch's acknowledgements, so waiting rarely pays."), &c.Linger, 0)
 	spec.Default(spec.Attr(b, "batch_bytes", &c.BatchBytes).Range(1024, 1<<30).
 		Doc("Largest batch, and so largest record, that is sent. The topic's max.message.bytes must allow it."),
 		&c.BatchBytes, defaultBatchBytes)
