@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"time"
+
+	"github.com/hashicorp/hcl/v2"
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/config"
@@ -126,7 +129,27 @@ func asked(err error) error {
 	return err
 }
 
+// diagnosticsIn returns the diagnostics of a row expression or template that err wraps, with their
+// places in the file.
+func diagnosticsIn(err error) hcl.Diagnostics {
+	var all hcl.Diagnostics
+	var one *hcl.Diagnostic
+	switch {
+	case errors.As(err, &all):
+		return all
+	case errors.As(err, &one):
+		return hcl.Diagnostics{one}
+	}
+	return nil
+}
+
 func (in *inspector) problem(n *config.Node, summary string, err error) {
+	if diags := diagnosticsIn(err); len(diags) > 0 {
+		for _, d := range diags {
+			in.found = append(in.found, finding{Node: n.Address, Severity: "error", Summary: d.Summary, Detail: d.Detail, at: d.Subject})
+		}
+		return
+	}
 	f := spec.Finding{Severity: spec.Error, Summary: summary, Detail: err.Error(), Fix: pipeline.HintOf(err)}
 	f.Unreachable = unreachable(err)
 	in.found = append(in.found, findingOf(n, f))

@@ -73,7 +73,8 @@ func TestConnect(t *testing.T) {
 
 	connectConfig(t, source, target, `row.ammount > 100`)
 	s = pipe(t, "", "validate", "--connect", "shop.hcl")
-	if s.code != exitInput || !strings.Contains(s.err, "amount") || !strings.Contains(s.err, "public.orders") {
+	if s.code != exitInput || !strings.Contains(s.err, "amount") || !strings.Contains(s.err, "public.orders") ||
+		!strings.Contains(s.err, "shop.hcl:14:12") {
 		t.Errorf("an unknown column is not explained: %+v", s)
 	}
 }

@@ -123,6 +123,7 @@ type finding struct {
 	Unreachable bool   `json:"unreachable,omitempty"`
 
 	attr string
+	at   *hcl.Range // nil: at attr
 }
 
 func findingOf(n *config.Node, f spec.Finding) finding {
@@ -141,7 +142,10 @@ func (f finding) diagnostics(c *config.Config) hcl.Diagnostics {
 	if a := n.Block.Attribute(f.attr); a != nil && a.IsSet() {
 		rng = a.AttrRange()
 	}
-	detail := f.Node + ": " + f.Detail
+	if f.at != nil {
+		rng = *f.at
+	}
+	detail := f.Node + ": " + strings.TrimPrefix(f.Detail, f.Node+": ")
 	if f.Detail == "" {
 		detail = f.Node
 	}
