@@ -21,8 +21,10 @@ type Cast struct {
 
 // Spec describes the block.
 func (c *Cast) Spec(b *spec.Block) {
-	b.Doc("Changes the types of columns. Values are converted exactly: what would be cut, rounded or wrapped fails. " +
-		"Only decimals and texts cast to floats take the nearest float. Columns win over types. Types are " + targetList() + ".")
+	b.Doc("Changes the types of columns. Values are converted exactly: what would be cut, rounded or " +
+		"wrapped fails. " +
+		"Only decimals and texts cast to floats take the nearest float. Columns win over types. Types are " +
+		targetList() + ".")
 	tablesAttr(b, &c.Tables)
 	spec.Attr(b, "types", &c.Types).
 		Doc("New types by the source's own type name, with modifiers or without.").
@@ -32,10 +34,12 @@ func (c *Cast) Spec(b *spec.Block) {
 			"Of several patterns the exact one counts, then the longest.").
 		Example(`{ "*.deleted" = "bool", "deals.vents" = "int16" }`)
 	a := spec.Attr(b, "on_error", &c.OnError).OneOf("fail", "null").
-		Doc("What happens with a value that cannot be converted: the pipeline stops, or the value becomes NULL (not in a key).")
+		Doc("What happens with a value that cannot be converted: the pipeline stops, or the value becomes " +
+			"NULL (not in a key).")
 	spec.Default(a, &c.OnError, "fail")
 	b.Check(c.check)
-	b.Example = "transform \"cast\" \"types\" {\n  from = source.xchange\n\n  types = {\n    \"bit(1)\" = \"bool\"\n  }\n\n" +
+	b.Example = "transform \"cast\" \"types\" {\n  from = source.xchange\n\n  types = {\n    \"bit(1)\" " +
+		"= \"bool\"\n  }\n\n" +
 		"  columns = {\n    \"*.deleted\" = \"bool\"\n  }\n}\n"
 }
 
@@ -149,7 +153,8 @@ func (t *cast) target(in *pipeline.Schema, col *pipeline.Column) (target, bool) 
 	return to, ok
 }
 
-func (t *cast) image(a *pipeline.Arena, in *pipeline.Schema, r *pipeline.Row, columns []castColumn, values []pipeline.Value) error {
+func (t *cast) image(a *pipeline.Arena, in *pipeline.Schema, r *pipeline.Row, columns []castColumn,
+	values []pipeline.Value) error {
 	if values == nil {
 		return nil
 	}

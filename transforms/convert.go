@@ -295,7 +295,8 @@ func toJSON(a *pipeline.Arena, x pipeline.Value) (pipeline.Value, bool) {
 	switch x.Kind() {
 	case pipeline.JSON:
 		return x, true
-	case pipeline.Text, pipeline.Other, pipeline.Decimal, pipeline.Bool, pipeline.Int, pipeline.Uint, pipeline.Float32, pipeline.Float64:
+	case pipeline.Text, pipeline.Other, pipeline.Decimal, pipeline.Bool, pipeline.Int, pipeline.Uint,
+		pipeline.Float32, pipeline.Float64:
 		out := text(a, x)
 		return pipeline.BytesValue(pipeline.JSON, out.Bytes()), json.Valid(out.Bytes())
 	}

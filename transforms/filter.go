@@ -24,7 +24,8 @@ type Filter struct {
 
 // Spec describes the block.
 func (c *Filter) Spec(b *spec.Block) {
-	b.Doc("Keeps the rows for which a condition is true. An update that makes a row stop matching becomes a delete, " +
+	b.Doc("Keeps the rows for which a condition is true. An update that makes a row stop matching " +
+		"becomes a delete, " +
 		"one that makes it match becomes an insert, so that what is downstream is always the rows that match. " +
 		"Truncates pass. A condition on old or op keeps or drops events as they are.")
 	tablesAttr(b, &c.Tables)
@@ -60,7 +61,8 @@ func (f *filter) Bind(in *pipeline.Schema) (*pipeline.Schema, pipeline.Func, err
 	if err != nil {
 		return nil, nil, err
 	}
-	b := &boundFilter{filter: f, in: in, where: p, keyed: keyOnly(in, p.Columns()), event: p.UsesOld() || p.UsesOp()}
+	b := &boundFilter{filter: f, in: in, where: p, keyed: keyOnly(in, p.Columns()), event: p.UsesOld() ||
+		p.UsesOp()}
 	return in, b.row, nil
 }
 
@@ -165,11 +167,13 @@ func (b *boundFilter) leave(a *pipeline.Arena, r *pipeline.Row) (bool, error) {
 	case leaveIgnore:
 		return false, nil
 	case leaveFail:
-		return false, b.failed(b.in, r, errors.New("it is not known whether the row matched before the update"), identityHint)
+		return false, b.failed(b.in, r, errors.New("it is not known whether the row matched before the "+
+			"update"), identityHint)
 	}
 	if r.Before == nil {
 		if len(b.in.Key) == 0 {
-			return false, b.failed(b.in, r, errors.New("a row that stops matching cannot be deleted: the table has no key"), identityHint)
+			return false, b.failed(b.in, r, errors.New("a row that stops matching cannot be deleted: the table "+
+				"has no key"), identityHint)
 		}
 		r.Before = oldKey(a, b.in, r.Values)
 	}

@@ -36,7 +36,8 @@ func (c *Mask) Spec(b *spec.Block) {
 		Example(`["users.email"]`)
 	spec.Attr(b, "hash", &c.Hash).OneOf(hashNames()...).
 		Doc("Replaces values by the hexadecimal hash of salt and text, cut to the length of a column that has one.")
-	spec.Attr(b, "salt", &c.Salt).Doc("What is hashed before the value; keep it secret.").Example(`env("MASK_SALT")`)
+	spec.Attr(b, "salt", &c.Salt).Doc("What is hashed before the value; keep it " +
+		"secret.").Example(`env("MASK_SALT")`)
 	a := spec.Attr(b, "form", &c.Form).OneOf(formText, formJava).
 		Doc("What is hashed: the text (Debezium's column.mask.hash.v2), or the text as a serialised Java string " +
 			"(Debezium's column.mask.hash).")
@@ -105,7 +106,8 @@ func (t *mask) Bind(in *pipeline.Schema) (*pipeline.Schema, pipeline.Func, error
 			continue
 		}
 		if in.IsKey(i) && t.config.Hash == "" {
-			return nil, nil, t.wrong(in.Name(), fmt.Errorf("column %s belongs to the key, which must stay different for different rows", col.Name),
+			return nil, nil, t.wrong(in.Name(), fmt.Errorf("column %s belongs to the key, which must stay "+
+				"different for different rows", col.Name),
 				"Mask it with hash.")
 		}
 		columns = append(columns, maskedColumn{i, t.masker(col)})

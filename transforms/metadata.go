@@ -30,7 +30,8 @@ func metadataNames() []string {
 }
 
 func (m metadata) column(name string) pipeline.Column {
-	col := pipeline.Column{Name: name, Kind: pipeline.Text, Type: "text", Nullable: true, Precision: -1, Length: -1}
+	col := pipeline.Column{Name: name, Kind: pipeline.Text, Type: "text", Nullable: true, Precision: -1,
+		Length: -1}
 	switch m {
 	case metaTime, metaLSN, metaXid:
 		col.Kind, col.Type = pipeline.Int, "bigint"

@@ -23,7 +23,8 @@ func (c *Omit) Spec(b *spec.Block) {
 		Doc("The columns, as patterns: \"column\", \"table.column\" or \"schema.table.column\", with *.").
 		Example(`["*.password_hash", "users.ssn"]`)
 	spec.Attr(b, "key", &c.Key).
-		Doc("The columns that are the key from here on. The source must send their old values with updates and deletes.").
+		Doc("The columns that are the key from here on. The source must send their old values with updates " +
+			"and deletes.").
 		Example(`["email"]`)
 	b.Check(func(p *spec.Problems) {
 		checkTables(p, c.Tables)

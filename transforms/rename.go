@@ -25,7 +25,8 @@ func (c *Rename) Spec(b *spec.Block) {
 	b.Doc("Gives tables and columns other names. Two tables or two columns that would get one name are an error.")
 	tablesAttr(b, &c.Tables)
 	spec.Attr(b, "table", &c.Table).Doc("The table's new name.").Example(`"crm_${table.name}"`)
-	spec.Attr(b, "schema", &c.Schema).Doc("The new name of its schema (MariaDB: of its database).").Example(`"crm"`)
+	spec.Attr(b, "schema", &c.Schema).Doc("The new name of its schema (MariaDB: of its " +
+		"database).").Example(`"crm"`)
 	spec.Attr(b, "columns", &c.Columns).
 		Doc("New names by column: \"column\", \"table.column\" or \"schema.table.column\".").
 		Example(`{ "orders.amt" = "amount" }`)
@@ -36,7 +37,8 @@ func (c *Rename) Spec(b *spec.Block) {
 		checkColumns(p, "columns", sortedKeys(c.Columns))
 		for _, name := range c.Columns {
 			if name == "" {
-				p.Error("columns", "Empty name", "A column cannot be renamed to nothing; transform \"omit\" takes columns away.")
+				p.Error("columns", "Empty name", "A column cannot be renamed to nothing; transform \"omit\" takes "+
+					"columns away.")
 			}
 		}
 	})
@@ -158,7 +160,8 @@ func (t *rename) take(in, out *pipeline.Schema) error {
 	defer t.mu.Unlock()
 	name, from := [3]string{out.Database, out.Namespace, out.Table}, [3]string{in.Database, in.Namespace, in.Table}
 	if other, ok := t.taken[name]; ok && other != from {
-		return t.wrong(in.Name(), fmt.Errorf("it becomes %s, as %s does", out.Name(), strings.Trim(strings.Join(other[:], "."), ".")),
+		return t.wrong(in.Name(), fmt.Errorf("it becomes %s, as %s does", out.Name(),
+			strings.Trim(strings.Join(other[:], "."), ".")),
 			"Choose a name with table.schema or table.database in it.")
 	}
 	t.taken[name] = from

@@ -34,7 +34,8 @@ func (c *Route) Spec(b *spec.Block) {
 	b.Doc("Says where rows go: it sets table.target, which a sink's topic, index or into may use. " +
 		"Of the cases the first that holds counts.")
 	tablesAttr(b, &c.Tables)
-	spec.Attr(b, "target", &c.Target).Doc("The target of the rows that no case takes.").Example(`"all_${table.name}"`)
+	spec.Attr(b, "target", &c.Target).Doc("The target of the rows that no case " +
+		"takes.").Example(`"all_${table.name}"`)
 	spec.Blocks(b, "case", nil, &c.Cases, func(b *spec.Block, t *RouteCase, _ []string) {
 		b.Doc("One way: all conditions that are set must hold.")
 		spec.Attr(b, "tables", &t.Tables).Doc("Patterns of the tables it takes.").Example(`["shop.*"]`)
@@ -46,14 +47,17 @@ func (c *Route) Spec(b *spec.Block) {
 			Doc("The target; $1 stands for the first group of match.").Example(`"trading_$1"`)
 	})
 	a := spec.Attr(b, "unmatched", &c.Unmatched).OneOf("keep", "drop", "fail").
-		Doc("What happens to rows that no case takes when there is no target: they go on as they are, vanish, or stop the pipeline.")
+		Doc("What happens to rows that no case takes when there is no target: they go on as they are, " +
+			"vanish, or stop the pipeline.")
 	spec.Default(a, &c.Unmatched, "keep")
 	a = spec.Attr(b, "on_move", &c.OnMove).OneOf("fail", "follow").
-		Doc("What happens when an update moves a row to another target, or may: stop, or write the update to the new target " +
+		Doc("What happens when an update moves a row to another target, or may: stop, or write the update " +
+			"to the new target " +
 			"and leave the old row where it is.")
 	spec.Default(a, &c.OnMove, "fail")
 	b.Check(c.check)
-	b.Example = "transform \"route\" \"eu\" {\n  from = source.shop\n\n  case {\n    match  = \"xchange_trading\\\\.(.*)\"\n" +
+	b.Example = "transform \"route\" \"eu\" {\n  from = source.shop\n\n  case {\n    match  = " +
+		"\"xchange_trading\\\\.(.*)\"\n" +
 		"    target = \"trading_$1\"\n  }\n}\n"
 }
 
@@ -188,7 +192,8 @@ func (b *boundRoute) add(w *way) (done bool, err error) {
 			return false, err
 		}
 		if c.where.UsesOld() || c.where.UsesOp() {
-			return false, b.wrong(b.in.Name(), errors.New("where of a case uses old or op"), "A row's target may depend on its columns only.")
+			return false, b.wrong(b.in.Name(), errors.New("where of a case uses old or op"),
+				"A row's target may depend on its columns only.")
 		}
 		c.keyed = keyOnly(b.in, c.where.Columns())
 	}
@@ -246,7 +251,8 @@ func (b *boundRoute) send(r *pipeline.Row, i int) (bool, error) {
 		if b.config.Unmatched == "drop" {
 			return false, nil
 		}
-		return false, b.failed(b.in, r, errors.New("no case takes the row"), "Add a case, or set unmatched to \"keep\" or \"drop\".")
+		return false, b.failed(b.in, r, errors.New("no case takes the row"),
+			"Add a case, or set unmatched to \"keep\" or \"drop\".")
 	}
 	r.Schema = b.choices[i].schema
 	return true, nil
@@ -312,5 +318,6 @@ func (b *boundRoute) truncate(r *pipeline.Row) (bool, error) {
 		return b.send(r, 0)
 	}
 	return false, b.failed(b.in, r, errors.New("a TRUNCATE of a table whose rows go to several targets"),
-		"Truncate the targets by hand, and leave truncates out: ALTER PUBLICATION ... SET (publish = 'insert, update, delete')")
+		"Truncate the targets by hand, and leave truncates out: ALTER PUBLICATION ... SET (publish = "+
+			"'insert, update, delete')")
 }

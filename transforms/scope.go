@@ -13,7 +13,8 @@ import (
 )
 
 // identityHint is what makes a source send whole old rows.
-const identityHint = "Make the source send the old row: ALTER TABLE ... REPLICA IDENTITY FULL (MariaDB: binlog_row_image=FULL)"
+const identityHint = "Make the source send the old row: ALTER TABLE ... REPLICA IDENTITY FULL " +
+	"(MariaDB: binlog_row_image=FULL)"
 
 // scope is the address of a transform and the tables it works on.
 type scope struct {

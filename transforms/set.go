@@ -37,7 +37,8 @@ func (c *Set) Spec(b *spec.Block) {
 			p.Error("", "Nothing to set", "Give columns, or metadata.")
 		}
 	})
-	b.Example = "transform \"set\" \"total\" {\n  from    = source.shop\n  columns = { total = row.price * row.qty }\n}\n"
+	b.Example = "transform \"set\" \"total\" {\n  from    = source.shop\n  columns = { total = row.price " +
+		"* row.qty }\n}\n"
 }
 
 // Open builds the transform.
@@ -93,7 +94,8 @@ func (t *set) Bind(in *pipeline.Schema) (*pipeline.Schema, pipeline.Func, error)
 	for _, name := range t.config.Metadata {
 		m := metadata(slices.Index(metadataNames(), name))
 		if out.Index(name) >= 0 {
-			return nil, nil, t.wrong(in.Name(), fmt.Errorf("there already is a column %s", name), "Rename or omit it first.")
+			return nil, nil, t.wrong(in.Name(), fmt.Errorf("there already is a column %s", name),
+				"Rename or omit it first.")
 		}
 		b.columns = append(b.columns, computed{index: len(out.Columns), name: name, metadata: m})
 		out.Columns = append(out.Columns, m.column(name))
@@ -159,7 +161,8 @@ func (b *boundSet) row(a *pipeline.Arena, r *pipeline.Row) (bool, error) {
 }
 
 // image makes the wider image of one image of the row.
-func (b *boundSet) image(a *pipeline.Arena, r *pipeline.Row, values, old []pipeline.Value) ([]pipeline.Value, error) {
+func (b *boundSet) image(a *pipeline.Arena, r *pipeline.Row, values,
+	old []pipeline.Value) ([]pipeline.Value, error) {
 	b.vars.Row, b.vars.New, b.vars.Old = r, values, old
 	for i := range b.columns {
 		x, err := b.compute(a, r, &b.columns[i])

@@ -106,7 +106,8 @@ func (t *target) takes(from pipeline.Kind) bool {
 	temporal := from >= pipeline.Date && from <= pipeline.TimestampTZ
 	switch t.kind {
 	case pipeline.Bool, pipeline.Int:
-		return from.Numeric() || from == pipeline.Bool || from == pipeline.Bits || from == pipeline.Bytes && t.kind == pipeline.Bool
+		return from.Numeric() || from == pipeline.Bool || from == pipeline.Bits || from == pipeline.Bytes &&
+			t.kind == pipeline.Bool
 	case pipeline.Float32, pipeline.Float64, pipeline.Decimal:
 		return from.Numeric() || from == pipeline.Bool
 	case pipeline.Date, pipeline.Timestamp, pipeline.TimestampTZ:
@@ -125,7 +126,8 @@ func (t *target) takes(from pipeline.Kind) bool {
 
 // column describes a column after the cast.
 func (t *target) column(from *pipeline.Column) pipeline.Column {
-	c := pipeline.Column{Name: from.Name, Kind: t.kind, Type: t.name, Nullable: from.Nullable, Precision: -1, Length: -1}
+	c := pipeline.Column{Name: from.Name, Kind: t.kind, Type: t.name, Nullable: from.Nullable,
+		Precision: -1, Length: -1}
 	switch {
 	case t.kind == pipeline.Decimal:
 		c.Precision, c.Scale = t.precision, t.scale

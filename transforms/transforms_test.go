@@ -124,18 +124,22 @@ func TestFilter(t *testing.T) {
 		{"stays out", where, "delete", pipeline.Update, small, small, "dropped"},
 		{"leaves", where, "delete", pipeline.Update, big, small, "delete 1|150|x|0 > -"},
 		{"enters", where, "delete", pipeline.Update, small, big, "insert - > 1|150|x|0"},
-		{"enters with toast", where, "delete", pipeline.Update, small, []string{"1", "150", "_", "0"}, "insert - > 1|150|x|0"},
+		{"enters with toast", where, "delete", pipeline.Update, small, []string{"1", "150", "_", "0"},
+			"insert - > 1|150|x|0"},
 		{"in, old unknown", where, "delete", pipeline.Update, nil, big, "update - > 1|150|x|0"},
 		{"out, old unknown", where, "delete", pipeline.Update, nil, small, "delete 1|absent|absent|absent > -"},
-		{"out, old key", where, "delete", pipeline.Update, []string{"2", "_", "_", "_"}, small, "delete 2|absent|absent|absent > -"},
+		{"out, old key", where, "delete", pipeline.Update, []string{"2", "_", "_", "_"}, small,
+			"delete 2|absent|absent|absent > -"},
 		{"out, ignored", where, "ignore", pipeline.Update, nil, small, "dropped"},
-		{"out, fails", where, "fail", pipeline.Update, nil, small, "error: transform.t: public.orders (id=1): it is not known"},
+		{"out, fails", where, "fail", pipeline.Update, nil, small,
+			"error: transform.t: public.orders (id=1): it is not known"},
 		{"delete in", where, "delete", pipeline.Delete, big, nil, "delete 1|150|x|0 > -"},
 		{"delete out", where, "delete", pipeline.Delete, small, nil, "dropped"},
 		{"delete by key", where, "delete", pipeline.Delete, key, nil, "delete 1|absent|absent|absent > -"},
 		{"key condition out", "row.id > 5", "fail", pipeline.Update, nil, small, "dropped"},
 		{"key condition in", "row.id < 5", "fail", pipeline.Update, nil, small, "update - > 1|50|x|0"},
-		{"toast unknown", `row.status == "x"`, "delete", pipeline.Update, nil, []string{"1", "5", "_", "0"}, "error: transform.t: public.orders (id=1): column status"},
+		{"toast unknown", `row.status == "x"`, "delete", pipeline.Update, nil, []string{"1", "5", "_", "0"},
+			"error: transform.t: public.orders (id=1): column status"},
 		{"truncate", where, "delete", pipeline.Truncate, nil, nil, "truncate - > -"},
 		{"on op", `op != "delete"`, "delete", pipeline.Delete, key, nil, "dropped"},
 		{"on old", `old.amount != row.amount`, "delete", pipeline.Update, big, big, "dropped"},
@@ -150,11 +154,13 @@ func TestFilter(t *testing.T) {
 		if tt.values != nil {
 			r.Values = vals(tt.values...)
 		}
-		if got := apply(f, r); got != tt.want && !(strings.HasPrefix(tt.want, "error") && strings.HasPrefix(got, tt.want)) {
+		if got := apply(f, r); got != tt.want && !(strings.HasPrefix(tt.want, "error") &&
+			strings.HasPrefix(got, tt.want)) {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
 	}
-	if _, f := bind(t, &Filter{Tables: []string{"public.users"}, Where: expression(t, "row.x")}, orders()); f != nil {
+	if _, f := bind(t, &Filter{Tables: []string{"public.users"}, Where: expression(t, "row.x")},
+		orders()); f != nil {
 		t.Error("a table that is not named is filtered")
 	}
 	bindError(t, &Filter{Where: expression(t, `row.amunt > 1`)}, orders(), `Did you mean "amount"?`)
@@ -184,8 +190,10 @@ func TestOmit(t *testing.T) {
 func TestRename(t *testing.T) {
 	in := orders()
 	in.Table, in.Columns[1].Name = "ORDERS", "AMOUNT"
-	out, f := bind(t, &Rename{Case: "lower", Columns: map[string]string{"ORDERS.status": "state", "*.status": "no"}}, in)
-	if f != nil || out.Name() != "public.orders" || out.Columns[1].Name != "amount" || out.Columns[2].Name != "state" {
+	out, f := bind(t, &Rename{Case: "lower", Columns: map[string]string{"ORDERS.status": "state",
+		"*.status": "no"}}, in)
+	if f != nil || out.Name() != "public.orders" || out.Columns[1].Name != "amount" ||
+		out.Columns[2].Name != "state" {
 		t.Errorf("%s %v", out.Name(), out.Columns)
 	}
 	if in.Columns[1].Name != "AMOUNT" {
@@ -195,7 +203,8 @@ func TestRename(t *testing.T) {
 	if out.Name() != "x.crm_orders" {
 		t.Error(out.Name())
 	}
-	bindError(t, &Rename{Columns: map[string]string{"amount": "status"}}, orders(), "columns amount and status both become status")
+	bindError(t, &Rename{Columns: map[string]string{"amount": "status"}}, orders(),
+		"columns amount and status both become status")
 	tr := open(t, &Rename{Table: template(t, "one")})
 	other := orders()
 	other.Table = "items"
@@ -205,7 +214,8 @@ func TestRename(t *testing.T) {
 	if _, _, err := tr.Bind(orders()); err != nil {
 		t.Error("a new version of a table collides with itself:", err)
 	}
-	if _, _, err := tr.Bind(other); err == nil || !strings.Contains(err.Error(), "becomes public.one, as shop.public.orders does") {
+	if _, _, err := tr.Bind(other); err == nil || !strings.Contains(err.Error(),
+		"becomes public.one, as shop.public.orders does") {
 		t.Error(err)
 	}
 }
@@ -213,7 +223,8 @@ func TestRename(t *testing.T) {
 func TestRoute(t *testing.T) {
 	c := &Route{Unmatched: "drop", OnMove: "fail", Cases: []*RouteCase{
 		{Match: `public\.(i.*)`, Target: template(t, "item_$1_x")},
-		{Tables: []string{"orders"}, Where: expression(t, "row.amount > 100"), Target: template(t, "big_${table.name}")},
+		{Tables: []string{"orders"}, Where: expression(t, "row.amount > 100"), Target: template(t,
+			"big_${table.name}")},
 		{Tables: []string{"orders"}, Where: expression(t, `row.amount <= 100`), Target: template(t, "small")},
 	}}
 	items := orders()
@@ -254,7 +265,8 @@ func TestRoute(t *testing.T) {
 func TestMask(t *testing.T) {
 	in := orders()
 	row := func() *pipeline.Row {
-		return &pipeline.Row{Op: pipeline.Update, Before: vals("1", "_", "_", "_"), Values: vals("1", "2", "paid", "null")}
+		return &pipeline.Row{Op: pipeline.Update, Before: vals("1", "_", "_", "_"), Values: vals("1", "2",
+			"paid", "null")}
 	}
 	tests := []struct {
 		config *Mask
@@ -263,8 +275,10 @@ func TestMask(t *testing.T) {
 		{&Mask{Columns: []string{"status"}, Fixed: "***"}, "update 1|absent|absent|absent > 1|2|***|null"},
 		{&Mask{Columns: []string{"status", "flag"}, Truncate: 2}, "update 1|absent|absent|absent > 1|2|pa|null"},
 		// echo -n saltpaid | sha256sum, cut to the column's 20 characters
-		{&Mask{Columns: []string{"status"}, Hash: "sha256", Salt: "salt", Form: formText}, "update 1|absent|absent|absent > 1|2|" + sumText("saltpaid")[:20] + "|null"},
-		{&Mask{Columns: []string{"id"}, Hash: "sha256"}, "update " + sumText("1") + "|absent|absent|absent > " + sumText("1") + "|2|paid|null"},
+		{&Mask{Columns: []string{"status"}, Hash: "sha256", Salt: "salt", Form: formText},
+			"update 1|absent|absent|absent > 1|2|" + sumText("saltpaid")[:20] + "|null"},
+		{&Mask{Columns: []string{"id"}, Hash: "sha256"}, "update " + sumText("1") +
+			"|absent|absent|absent > " + sumText("1") + "|2|paid|null"},
 		{&Mask{Columns: []string{"status"}, Hash: "sha256", Salt: "s", Form: formJava},
 			"update 1|absent|absent|absent > 1|2|" + sumText("s\xAC\xED\x00\x05\x74\x00\x04paid")[:20] + "|null"},
 	}
@@ -291,11 +305,13 @@ func TestJavaString(t *testing.T) {
 func TestSet(t *testing.T) {
 	in := orders()
 	c := &Set{
-		Columns:  map[string]spec.Expr{"double": expression(t, "row.amount * 2"), "status": expression(t, `upper(row.status)`)},
+		Columns: map[string]spec.Expr{"double": expression(t, "row.amount * 2"), "status": expression(t,
+			`upper(row.status)`)},
 		Metadata: []string{"__op", "__deleted", "__source_ts_ms", "__source_table", "__lsn", "__txid", "__gtid"},
 	}
 	out, f := bind(t, c, in)
-	if len(out.Columns) != 12 || out.Columns[4].Name != "double" || out.Columns[4].Kind != pipeline.Decimal || out.Columns[2].Type != "text" {
+	if len(out.Columns) != 12 || out.Columns[4].Name != "double" ||
+		out.Columns[4].Kind != pipeline.Decimal || out.Columns[2].Type != "text" {
 		t.Errorf("%+v", out.Columns)
 	}
 	tx := &pipeline.Tx{ID: 7, Time: 1500, LSN: 9}
@@ -317,7 +333,8 @@ func TestSet(t *testing.T) {
 	}
 	bindError(t, &Set{Columns: map[string]spec.Expr{"id": expression(t, "1")}}, in, "belongs to the key")
 	_, f = bind(t, &Set{Columns: map[string]spec.Expr{"both": expression(t, `"${row.status}${row.amount}"`)}}, in)
-	if got := apply(f, &pipeline.Row{Op: pipeline.Update, Values: vals("1", "2", "_", "0")}); !strings.Contains(got, "column both: column status") {
+	if got := apply(f, &pipeline.Row{Op: pipeline.Update, Values: vals("1", "2", "_",
+		"0")}); !strings.Contains(got, "column both: column status") {
 		t.Error(got)
 	}
 }

@@ -83,7 +83,8 @@ func (c *checker) checkRoot(x *hclsyntax.ScopeTraversalExpr) {
 	case "table":
 		attr, ok := stepName(x.Traversal, 1)
 		if !ok || !strings.Contains(" database schema name target ", " "+attr+" ") {
-			c.errorf(x.Range(), "Unknown attribute of table", "Write table.database, table.schema, table.name or table.target.")
+			c.errorf(x.Range(), "Unknown attribute of table",
+				"Write table.database, table.schema, table.name or table.target.")
 		}
 	case "op", "var", "local", "each":
 	default:

@@ -14,7 +14,8 @@ import (
 const depthMax = 200
 
 // Allowed says what a row expression may consist of, for messages and documentation.
-const Allowed = "A row expression may use row.NAME, row[\"odd name\"], old.NAME, op, table.database, table.schema, " +
+const Allowed = "A row expression may use row.NAME, row[\"odd name\"], old.NAME, op, table.database, " +
+	"table.schema, " +
 	"table.name, var, local, each, literals, templates, ! && || == != < <= > >= + - * / %, " +
 	"condition ? a : b, and the functions that \"pipe explain functions\" lists."
 
@@ -49,7 +50,8 @@ func newProgram(root *node, s *pipeline.Schema) *Program {
 		p.pred = emitPredicate(root)
 	}
 	root.walk(func(n *node) {
-		p.memory = p.memory || n.op == opCall || n.op == opConcat || n.op == opArith || n.op == opNegate || n.op == opCast
+		p.memory = p.memory || n.op == opCall || n.op == opConcat || n.op == opArith || n.op == opNegate ||
+			n.op == opCast
 		p.event = p.event || n.op == opEvent
 		if n.op != opColumn {
 			return
@@ -181,7 +183,8 @@ func (c *compiler) truth(n *node) *node {
 		return n
 	}
 	return c.errorf(n.rng, "Not a condition",
-		"A condition must be true or false; this is %s. Compare it, for example with == or > or != null.", n.describe())
+		"A condition must be true or false; this is %s. Compare it, for example with == or > or != null.",
+		n.describe())
 }
 
 func (c *compiler) unary(x *hclsyntax.UnaryOpExpr) *node {

@@ -54,7 +54,8 @@ func testContext() *hcl.EvalContext {
 	return &hcl.EvalContext{
 		Variables: map[string]cty.Value{
 			"var": cty.ObjectVal(map[string]cty.Value{
-				"min": cty.NumberIntVal(100), "states": cty.ListVal([]cty.Value{cty.StringVal("paid"), cty.StringVal("sent")}),
+				"min": cty.NumberIntVal(100), "states": cty.ListVal([]cty.Value{cty.StringVal("paid"),
+					cty.StringVal("sent")}),
 				"later": cty.UnknownVal(cty.String), "pass": cty.StringVal("hunter2").Mark("secret"),
 			}),
 		},
@@ -225,7 +226,8 @@ func TestSecretStaysHidden(t *testing.T) {
 }
 
 func TestUnknownIsAccepted(t *testing.T) {
-	for _, src := range []string{`row.status == var.later`, `row.qty > var.later`, `lower(var.later) == row.status`} {
+	for _, src := range []string{`row.status == var.later`, `row.qty > var.later`,
+		`lower(var.later) == row.status`} {
 		compile(t, src)
 	}
 }
@@ -283,8 +285,10 @@ func TestCheck(t *testing.T) {
 }
 
 func TestScaledAgainstDecimal(t *testing.T) {
-	texts := []string{"0", "-0", "0.0", "1", "1.0", "1.00", "-1", "-1.5", "1.5", "1.49", "1.51", "0.000000000000000001", "99999999999999999",
-		"999999999999999999", "9999999999999999999", "-999999999999999999", "123456789012345.678", "00012.50", "12.5", "NaN", "Infinity",
+	texts := []string{"0", "-0", "0.0", "1", "1.0", "1.00", "-1", "-1.5", "1.5", "1.49", "1.51",
+		"0.000000000000000001", "99999999999999999",
+		"999999999999999999", "9999999999999999999", "-999999999999999999", "123456789012345.678",
+		"00012.50", "12.5", "NaN", "Infinity",
 		"-Infinity", "0.5", "0.50", "+1", ".5", "1.", "100000000000000000000000000.01"}
 	fast := 0
 	for _, a := range texts {
@@ -354,7 +358,8 @@ func BenchmarkMatch(b *testing.B) {
 
 func FuzzCompile(f *testing.F) {
 	for _, src := range []string{
-		`row.amount > 100 && row.status != "draft"`, `"${row.a}-%{ if row.paid }x%{ endif }"`, `contains([1, "a"], row.qty)`,
+		`row.amount > 100 && row.status != "draft"`, `"${row.a}-%{ if row.paid }x%{ endif }"`,
+		`contains([1, "a"], row.qty)`,
 		`row["x"].y[0]`, `row.*.a`, `substr(row.status, 1, 99) == "\u00e9"`, `-(-9223372036854775808) / -1`,
 	} {
 		f.Add(src)

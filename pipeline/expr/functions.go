@@ -21,12 +21,14 @@ type Function struct {
 type function struct {
 	Function
 	min, max int
-	kind     pipeline.Kind                      // of the result, where it does not depend on the arguments
-	args     string                             // per argument: t text, n number, i int, d date or timestamp, j JSON, x anything; the last repeats
-	check    func(c *compiler, call *node) bool // what args cannot say; may set kind and pattern
-	emit     func(n *node) valuer
-	test     func(n *node) predicate // instead of emit, for conditions
-	sql      func(w *sqlWriter, n *node) error
+	kind     pipeline.Kind // of the result, where it does not depend on the arguments
+	// args has a letter per argument, of which the last repeats: t text, b text or bytes, n number,
+	// i whole number, d date or timestamp, j JSON, x anything.
+	args  string
+	check func(c *compiler, call *node) bool // what args cannot say; may set kind and pattern
+	emit  func(n *node) valuer
+	test  func(n *node) predicate // instead of emit, for conditions
+	sql   func(w *sqlWriter, n *node) error
 }
 
 // argsMax is the largest number of arguments a function takes.
@@ -187,7 +189,8 @@ func (c *compiler) in(n *node) *node {
 			return nil
 		}
 		if l != x {
-			return c.errorf(item.rng, "Types do not match", "%s is looked up in a list with %s.", x.describe(), item.describe())
+			return c.errorf(item.rng, "Types do not match", "%s is looked up in a list with %s.", x.describe(),
+				item.describe())
 		}
 		args = append(args, r)
 	}

@@ -70,7 +70,8 @@ func (c *compiler) labels(mask uint8, l, r *node, rng hcl.Range) bool {
 		enum, other = r, l
 	}
 	if !equality(mask) {
-		c.errorf(rng, "No order", "%s is an enum: databases order it by its labels, not as text; only == and != are allowed.",
+		c.errorf(rng, "No order", "%s is an enum: databases order it by its labels, not as text; only == "+
+			"and != are allowed.",
 			enum.describe())
 		return false
 	}
@@ -84,7 +85,8 @@ func (c *compiler) labels(mask uint8, l, r *node, rng hcl.Range) bool {
 	}
 	for _, p := range parts {
 		if p != "" && !slices.Contains(enum.labels, p) {
-			c.errorf(other.rng, "Unknown label", "%s has no label %q.%s", enum.describe(), shorten(p), didYouMean(p, enum.labels))
+			c.errorf(other.rng, "Unknown label", "%s has no label %q.%s", enum.describe(), shorten(p),
+				didYouMean(p, enum.labels))
 			return false
 		}
 	}

@@ -16,9 +16,11 @@ func numberFunctions() []function {
 		{Function: Function{Name: "round", Params: "number, digits?", Result: "number",
 			Text: "Rounded half away from zero, to digits after the point; a float without digits half to even."},
 			min: 1, max: 2, args: "ni", check: checkRound, emit: emitRound('r'), sql: sqlExact("round")},
-		{Function: Function{Name: "floor", Params: "number", Result: "number", Text: "The largest whole number not above."},
+		{Function: Function{Name: "floor", Params: "number", Result: "number",
+			Text: "The largest whole number not above."},
 			min: 1, max: 1, args: "n", check: sameKind, emit: emitRound('f'), sql: sqlExact("floor")},
-		{Function: Function{Name: "ceil", Params: "number", Result: "number", Text: "The smallest whole number not below."},
+		{Function: Function{Name: "ceil", Params: "number", Result: "number",
+			Text: "The smallest whole number not below."},
 			min: 1, max: 1, args: "n", check: sameKind, emit: emitRound('c'), sql: sqlExact("ceil")},
 		{Function: Function{Name: "to_int", Params: "x", Result: "int",
 			Text: "A text, number or boolean as a whole number; fails where that would change it."},
@@ -46,7 +48,8 @@ func checkRound(c *compiler, n *node) bool {
 		return false
 	}
 	if isFloat(n.kind) {
-		c.errorf(n.rng, "A float has no decimal digits", "round with digits is exact and needs a numeric; this is %s.",
+		c.errorf(n.rng, "A float has no decimal digits",
+			"round with digits is exact and needs a numeric; this is %s.",
 			n.args[0].describe())
 		return false
 	}
@@ -119,7 +122,8 @@ func checkToInt(c *compiler, n *node) bool {
 	case k.Numeric(), k == pipeline.Text, k == pipeline.Bool, k == pipeline.Bits, k == pipeline.Null:
 		return true
 	}
-	c.errorf(n.args[0].rng, "Not a number", "to_int takes text, a number, a boolean or bits; this is %s.", n.args[0].describe())
+	c.errorf(n.args[0].rng, "Not a number", "to_int takes text, a number, a boolean or bits; this is %s.",
+		n.args[0].describe())
 	return false
 }
 

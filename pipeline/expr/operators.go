@@ -76,7 +76,8 @@ func (c *compiler) logic(op opcode, l, r *node, rng hcl.Range) *node {
 func (c *compiler) arith(sign byte, l, r *node, rng hcl.Range) *node {
 	for _, n := range []*node{l, r} {
 		if !n.kind.Numeric() && !n.unknown {
-			return c.errorf(n.rng, "Not a number", "%c needs numbers; this is %s.%s", sign, n.describe(), joinHint(sign, n))
+			return c.errorf(n.rng, "Not a number", "%c needs numbers; this is %s.%s", sign, n.describe(),
+				joinHint(sign, n))
 		}
 	}
 	n := &node{op: opArith, kind: arithKind(l.kind, r.kind), rng: rng, args: []*node{l, r}, sign: sign}

@@ -16,12 +16,14 @@ func otherFunctions() []function {
 		{Function: Function{Name: "to_text", Params: "x", Result: "text", Text: "The value as PostgreSQL prints it."},
 			min: 1, max: 1, kind: pipeline.Text, args: "x", emit: emitToText, sql: sqlToText},
 		{Function: Function{Name: "date_part", Params: "field, time", Result: "int",
-			Text: "year, quarter, month, day, hour, minute, second, dow (0 is Sunday) or doy, in UTC; NULL for infinity."},
+			Text: "year, quarter, month, day, hour, minute, second, dow (0 is Sunday) or doy, in UTC; NULL for " +
+				"infinity."},
 			min: 2, max: 2, kind: pipeline.Int, args: "td", check: checkDatePart, emit: emitDatePart},
 		{Function: Function{Name: "epoch", Params: "time", Result: "int",
 			Text: "Whole seconds since 1970-01-01 UTC; NULL for infinity."},
 			min: 1, max: 1, kind: pipeline.Int, args: "d", emit: emitEpoch},
-		{Function: Function{Name: "hash_sha256", Params: "text", Result: "text", Text: "SHA-256 of the bytes, in hexadecimal."},
+		{Function: Function{Name: "hash_sha256", Params: "text", Result: "text",
+			Text: "SHA-256 of the bytes, in hexadecimal."},
 			min: 1, max: 1, kind: pipeline.Text, args: "b", emit: emitSHA256},
 		{Function: Function{Name: "json_get", Params: "json, key...", Result: "text",
 			Text: "The member at a path of keys and indexes, as text; NULL where there is none."},
@@ -64,7 +66,8 @@ func checkDatePart(c *compiler, n *node) bool {
 	name := n.args[0].val.View()
 	i := slices.Index(partNames(), name)
 	if i < 0 {
-		c.errorf(n.args[0].rng, "Unknown field", "There is no field %q.%s", shorten(name), didYouMean(name, partNames()))
+		c.errorf(n.args[0].rng, "Unknown field", "There is no field %q.%s", shorten(name), didYouMean(name,
+			partNames()))
 		return false
 	}
 	n.pattern = datePart(i)

@@ -23,7 +23,8 @@ func fields() []field {
 	return []field{
 		{"id", "int8", pipeline.Int, nil, nil},
 		{"i", "int4", pipeline.Int, nil, []string{"-3", "0", "1", "2", "7", "100"}},
-		{"n", "numeric", pipeline.Decimal, nil, []string{"-1.50", "0", "0.00", "1", "1.0", "2.25", "100.000001", "-7"}},
+		{"n", "numeric", pipeline.Decimal, nil, []string{"-1.50", "0", "0.00", "1", "1.0", "2.25",
+			"100.000001", "-7"}},
 		{"s", "text", pipeline.Text, nil, []string{"", "a", "ab", "b", "A", "é", "draft", "a b", " a "}},
 		{"b", "boolean", pipeline.Bool, nil, []string{"true", "false"}},
 		{"d", "date", pipeline.Date, nil, []string{"1999-12-31", "2000-01-01", "2024-02-29"}},
@@ -31,12 +32,14 @@ func fields() []field {
 		{"c", "character(4)", pipeline.Text, nil, []string{"a", "ab", "abcd", ""}},
 		{"x", "numeric", pipeline.Decimal, nil, []string{"NaN", "Infinity", "-Infinity", "1.5", "0"}},
 		{"f", "double precision", pipeline.Float64, nil, []string{"NaN", "Infinity", "1.5", "0", "-2", "0.1"}},
-		{"ts", "timestamp", pipeline.Timestamp, nil, []string{"infinity", "2000-01-01 00:00:00", "2024-02-29 12:00:00.5"}},
+		{"ts", "timestamp", pipeline.Timestamp, nil, []string{"infinity", "2000-01-01 00:00:00",
+			"2024-02-29 12:00:00.5"}},
 	}
 }
 
 func randomSchema() *pipeline.Schema {
-	s := &pipeline.Schema{System: pipeline.PostgreSQL, Database: "d", Namespace: "public", Table: "t", Key: []int{0}}
+	s := &pipeline.Schema{System: pipeline.PostgreSQL, Database: "d", Namespace: "public", Table: "t",
+		Key: []int{0}}
 	for _, f := range fields() {
 		s.Columns = append(s.Columns, pipeline.Column{Name: f.name, Kind: f.kind, Type: f.typ, Labels: f.labels})
 	}
@@ -168,7 +171,8 @@ func (g *generator) leaf() sample {
 		col := column(name)
 		null := g.Intn(2) == 0
 		op := map[bool]string{true: "==", false: "!="}[null]
-		return sample{"row." + name + " " + op + " null", func(r []*string) any { return (col.ref(r) == nil) == null }}
+		return sample{"row." + name + " " + op + " null",
+			func(r []*string) any { return (col.ref(r) == nil) == null }}
 	case 4:
 		return compareSamples(g.pick("==", "!="), column("e"), constant(g.pick("sad", "ok", "glad")))
 	case 5:

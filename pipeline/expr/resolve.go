@@ -50,7 +50,8 @@ func (c *compiler) traversal(x *hclsyntax.ScopeTraversalExpr) *node {
 		return c.columnRef(t)
 	case "op":
 		if len(t) > 1 {
-			return c.errorf(x.Range(), "op is text", "op is \"read\", \"insert\", \"update\" or \"delete\"; it has no attributes.")
+			return c.errorf(x.Range(), "op is text", "op is \"read\", \"insert\", \"update\" or \"delete\"; it "+
+				"has no attributes.")
 		}
 		return &node{op: opEvent, kind: pipeline.Text, rng: x.Range(), labels: opNames()}
 	case "table":
@@ -79,7 +80,8 @@ func (c *compiler) tableRef(t hcl.Traversal) *node {
 	}
 	text, known := value[name]
 	if !ok || !known || len(t) > 2 {
-		return c.errorf(rng, "Unknown attribute of table", "Write table.database, table.schema, table.name or table.target.")
+		return c.errorf(rng, "Unknown attribute of table",
+			"Write table.database, table.schema, table.name or table.target.")
 	}
 	return &node{op: opConst, kind: pipeline.Text, val: pipeline.StringValue(pipeline.Text, text), rng: rng}
 }
@@ -197,7 +199,8 @@ func levenshtein(a, b string) int {
 // index handles row[KEY] where KEY is a constant expression, and constants of the configuration.
 func (c *compiler) index(x *hclsyntax.IndexExpr) *node {
 	base, ok := x.Collection.(*hclsyntax.ScopeTraversalExpr)
-	if !ok || len(base.Traversal) != 1 || base.Traversal.RootName() != "row" && base.Traversal.RootName() != "old" {
+	if !ok || len(base.Traversal) != 1 || base.Traversal.RootName() != "row" &&
+		base.Traversal.RootName() != "old" {
 		return c.outside(x)
 	}
 	key := c.node(x.Key)
@@ -224,10 +227,12 @@ func (c *compiler) literal(val cty.Value, rng hcl.Range) *node {
 		n.kind, n.val = pipeline.Text, pipeline.StringValue(pipeline.Text, val.AsString())
 	case val.Type() == cty.Number:
 		return c.number(n, val.AsBigFloat())
-	case val.CanIterateElements() && (val.Type().IsListType() || val.Type().IsTupleType() || val.Type().IsSetType()):
+	case val.CanIterateElements() && (val.Type().IsListType() || val.Type().IsTupleType() ||
+		val.Type().IsSetType()):
 		return c.constants(n, val)
 	default:
-		return c.errorf(rng, "Not a value of a row", "A %s cannot be used here: only text, numbers, booleans and null.",
+		return c.errorf(rng, "Not a value of a row", "A %s cannot be used here: only text, numbers, "+
+			"booleans and null.",
 			val.Type().FriendlyName())
 	}
 	return n

@@ -125,7 +125,8 @@ func (w *sqlWriter) columnRef(n *node) error {
 
 // plainText reports whether values of the type are compared as text is.
 func plainText(typ string) bool {
-	return typ == "" || typ == "text" || strings.HasPrefix(typ, "character varying") || strings.HasPrefix(typ, "varchar")
+	return typ == "" || typ == "text" || strings.HasPrefix(typ, "character varying") ||
+		strings.HasPrefix(typ, "varchar")
 }
 
 func (w *sqlWriter) constant(n *node) error {
