@@ -34,7 +34,7 @@ type ledgerRow struct{ w, n int }
 // both databases must be equal, row by row.
 func TestCrashPostgres(t *testing.T) {
 	seed := crashSeed(t)
-	pg := pipetest.Postgres(t, "fsync=on", "wal_sender_timeout=5s")
+	pg := pipetest.Postgres(t, "fsync=on", "wal_sender_timeout=5s", "log_min_messages=fatal")
 	source, target := pg.Database(t), pg.Database(t)
 	pipetest.Exec(t, source, loadSchema,
 		"CREATE PUBLICATION recorder FOR TABLE ledger",
@@ -96,7 +96,7 @@ func killAfter(t *testing.T, r *rand.Rand, life int, file string, env []string) 
 	t.Helper()
 	after := time.Duration(100+r.Intn(500)) * time.Millisecond
 	if life >= 8 {
-		after = time.Duration(300+r.Intn(2200)) * time.Millisecond
+		after = time.Duration(500+r.Intn(3000)) * time.Millisecond
 	}
 	cmd, log := pipeCommand(t, env, "run", file)
 	if err := cmd.Start(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -137,7 +138,7 @@ func statement(r *rand.Rand, w, n int) string {
 		return fmt.Sprintf("INSERT INTO scratch VALUES (%d, 'v%d') ON CONFLICT (id) DO UPDATE SET v = excluded.v;", r.Intn(500), n)
 	}
 	rows := 1 + r.Intn(20)
-	if r.Intn(40) == 0 {
+	if r.Intn(200) == 0 {
 		rows = 20000
 	}
 	return fmt.Sprintf("INSERT INTO events (w, n, payload) SELECT %d, %d, repeat('p', i %% 90) FROM generate_series(1, %d) i;", w, n, rows)
@@ -147,7 +148,7 @@ func statement(r *rand.Rand, w, n int) string {
 func compareTables(t *testing.T, sourceDSN, targetDSN string) {
 	t.Helper()
 	for _, table := range loadTables {
-		query := fmt.Sprintf("SELECT ROW(%s)::text FROM %s ORDER BY 1", table[1], table[0])
+		query := fmt.Sprintf("SELECT ROW(%s)::text FROM %s", table[1], table[0])
 		source, target := lines(t, sourceDSN, query), lines(t, targetDSN, query)
 		t.Logf("%s: %d rows in the source, %d in the target", table[0], len(source), len(target))
 		missing, extra := diffSorted(source, target)
@@ -184,7 +185,7 @@ func lines(t *testing.T, dsn, query string) []string {
 		t.Fatal(err)
 	}
 	defer conn.Close(ctx)
-	rows, err := conn.Query(ctx, strings.Replace(query, "ORDER BY 1", `ORDER BY 1 COLLATE "C"`, 1))
+	rows, err := conn.Query(ctx, query)
 	if err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
@@ -192,5 +193,6 @@ func lines(t *testing.T, dsn, query string) []string {
 	if err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
+	slices.Sort(out)
 	return out
 }

@@ -113,7 +113,7 @@ func rootCommand() *cobra.Command {
 // commands are the subcommands, in the order of a session.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
-		validateCommand(), fmtCommand(), graphCommand(), tablesCommand(),
+		runCommand(), validateCommand(), fmtCommand(), graphCommand(), tablesCommand(),
 		explainCommand(), listCommand(), completionCommand(), versionCommand(),
 	}
 }

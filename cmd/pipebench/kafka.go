@@ -36,7 +36,11 @@ func (b *bench) kafkaRun(ctx context.Context, workload, binary string, least tar
 		return err
 	}
 	defer cluster.Close()
-	reg := httptest.NewServer(registry.New())
+	schemas, err := registry.New(registry.Config{})
+	if err != nil {
+		return err
+	}
+	reg := httptest.NewServer(schemas)
 	defer reg.Close()
 	slot, err := b.slot(ctx)
 	if err != nil {

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/checkpoint"
+	"github.com/pipe-cdc/pipe/pipeline/config"
+	"github.com/pipe-cdc/pipe/pipeline/engine"
+	"github.com/pipe-cdc/pipe/pipeline/spec"
+)
+
+// builder makes engines of a configuration: one for each attempt of a run.
+type builder struct {
+	config        *config.Config
+	nodes         []*config.Node
+	dryRun        bool
+	untilCaughtUp bool
+	log           *slog.Logger
+	out           io.Writer // of a dry run
+}
+
+// build opens every component. What was opened is closed again where one fails.
+func (b *builder) build(ctx context.Context) (*engine.Engine, error) {
+	s := b.config.Settings
+	g := engine.Graph{
+		Name: s.Name,
+		Log:  b.log,
+		Limits: engine.Limits{Batches: s.Batches, Rows: s.BatchRows, Bytes: int64(s.BatchBytes),
+			Linger: s.Linger, Grace: s.Grace},
+	}
+	err := b.openAll(ctx, &g)
+	if err == nil {
+		g.Store, err = b.store()
+	}
+	if err == nil {
+		var e *engine.Engine
+		if e, err = engine.New(g); err == nil {
+			return e, nil
+		}
+	}
+	for _, k := range g.Sinks {
+		err = errors.Join(err, k.Sink.Close())
+	}
+	if g.Store != nil {
+		err = errors.Join(err, g.Store.Close())
+	}
+	return nil, err
+}
+
+func (b *builder) openAll(ctx context.Context, g *engine.Graph) error {
+	for _, n := range b.nodes {
+		env, err := b.env(n)
+		if err != nil {
+			return err
+		}
+		if err := b.open(ctx, g, n, env); err != nil {
+			return at(n.Address, err)
+		}
+	}
+	return nil
+}
+
+// at says which node an error is of, where it does not say so itself.
+func at(address string, err error) error {
+	var e *pipeline.Error
+	if errors.As(err, &e) && e.Node != "" {
+		return err
+	}
+	return &pipeline.Error{Node: address, Class: pipeline.ClassOf(err), Err: err}
+}
+
+func (b *builder) open(ctx context.Context, g *engine.Graph, n *config.Node, env spec.Env) error {
+	switch def := n.Def.(type) {
+	case spec.Source:
+		s, err := def.Open(env)
+		if err != nil {
+			return err
+		}
+		g.Sources = append(g.Sources, engine.SourceNode{Address: n.Address, Source: s})
+	case spec.Transform:
+		t, err := def.Open(env)
+		if err != nil {
+			return err
+		}
+		g.Transforms = append(g.Transforms, engine.TransformNode{Address: n.Address, From: n.From, Transform: t})
+	case spec.Sink:
+		k, err := b.openSink(ctx, def, env)
+		if err != nil {
+			return err
+		}
+		g.Sinks = append(g.Sinks, engine.SinkNode{Address: n.Address, From: n.From, Sink: k})
+	default:
+		return fmt.Errorf("%s is neither a source nor a transform nor a sink", n.Address)
+	}
+	return nil
+}
+
+// openSink opens a sink, or what prints its rows in a dry run.
+func (b *builder) openSink(ctx context.Context, def spec.Sink, env spec.Env) (pipeline.Sink, error) {
+	if b.dryRun {
+		return dryRunSink(b.out, env.Address)
+	}
+	return def.Open(ctx, env)
+}
+
+// store opens the place of the positions; nil where the sinks keep them.
+func (b *builder) store() (pipeline.Store, error) {
+	s := b.config.Settings
+	if b.dryRun {
+		return checkpoint.NewMemory(), nil
+	}
+	if s.State.Kind == "sink" {
+		return nil, nil
+	}
+	return checkpoint.OpenFile(s.State.Path, s.Name)
+}
+
+// env returns what a component gets of the run, with a directory of its own.
+func (b *builder) env(n *config.Node) (spec.Env, error) {
+	dir := filepath.Join(b.spillDir(), fileName(n.Address))
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return spec.Env{}, &pipeline.Error{Node: n.Address, Class: pipeline.Environment,
+			Err:  fmt.Errorf("make the directory for its spill files: %w", err),
+			Hint: "Run where the configuration's directory can be written to, or set the path of state \"file\"."}
+	}
+	return spec.Env{
+		Address: n.Address, Pipeline: b.config.Settings.Name, Dir: dir, Log: b.log.With("node", n.Address),
+		UntilCaughtUp: b.untilCaughtUp, DryRun: b.dryRun,
+	}, nil
+}
+
+// spillDir is where components keep what does not fit into memory: beside the state file, else beside
+// the configuration.
+func (b *builder) spillDir() string {
+	s := b.config.Settings
+	if s.State.Kind == "file" {
+		return strings.TrimRight(s.State.Path, "/") + ".spill"
+	}
+	return filepath.Join(b.config.Dir, ".pipe", fileName(s.Name)+".spill")
+}
+
+// fileName makes an address or a name safe to be the name of a file.
+func fileName(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '-', r == '_':
+			return r
+		}
+		return '_'
+	}, strings.TrimLeft(s, "."))
+}
