@@ -202,3 +202,18 @@ func TestFmtRewrites(t *testing.T) {
 		t.Errorf("formatting is not idempotent: %+v", s)
 	}
 }
+
+// The examples are valid and formatted, on a machine that has none of their servers.
+func TestExamplesAreValid(t *testing.T) {
+	names, err := filepath.Glob("../../examples/*.hcl")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no examples: %v", err)
+	}
+	for _, name := range names {
+		for _, args := range [][]string{{"validate", "--no-env", "--strict", name}, {"fmt", "--check", "--diff", name}} {
+			if s := pipe(t, "", args...); s.code != exitOK {
+				t.Errorf("pipe %s: exit %d\n%s%s", strings.Join(args, " "), s.code, s.out, s.err)
+			}
+		}
+	}
+}

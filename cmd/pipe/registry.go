@@ -5,6 +5,7 @@ import (
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 	"github.com/pipe-cdc/pipe/sinks/kafka"
 	pgsink "github.com/pipe-cdc/pipe/sinks/postgres"
+	"github.com/pipe-cdc/pipe/sinks/stdout"
 	pgsource "github.com/pipe-cdc/pipe/sources/postgres"
 	"github.com/pipe-cdc/pipe/transforms"
 )
@@ -27,6 +28,7 @@ func components() config.Registry {
 		Sinks: map[string]func() spec.Sink{
 			"kafka":    func() spec.Sink { return &kafka.Config{} },
 			"postgres": func() spec.Sink { return &pgsink.Config{} },
+			"stdout":   func() spec.Sink { return &stdout.Config{} },
 		},
 		Connections: map[string]func() spec.Definition{
 			"kafka":    func() spec.Definition { return &kafka.Connection{} },
