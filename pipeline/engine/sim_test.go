@@ -204,7 +204,7 @@ func (w *world) stopped(err error, sinks []*simSink) {
 			w.violate(6, "stopped with %s emitted up to %q and saved at %q", q, p, w.saved[q])
 		}
 		for _, k := range w.sinks {
-			if k.keeper && k.want[q] != nil && k.kept[q] != p {
+			if k.keeper && k.want[q] != nil && (k.kept[q] < p || p == "" && k.kept[q] != "") {
 				w.violate(6, "stopped with %s emitted up to %q and kept by %s at %q", q, p, k.address, k.kept[q])
 			}
 		}

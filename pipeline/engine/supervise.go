@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -38,10 +39,11 @@ func Supervise(ctx context.Context, policy Retry, log *slog.Logger,
 	failures := 0
 	for {
 		progress, err := attempt(ctx, build)
-		if err == nil || ctx.Err() != nil && pipeline.ClassOf(err) == pipeline.Retryable {
+		retryable := pipeline.ClassOf(err) == pipeline.Retryable
+		if err == nil || ctx.Err() != nil && (retryable || errors.Is(err, context.Canceled)) {
 			return nil
 		}
-		if pipeline.ClassOf(err) != pipeline.Retryable {
+		if !retryable {
 			return err
 		}
 		if progress {

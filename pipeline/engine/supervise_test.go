@@ -76,7 +76,13 @@ func TestSuperviseStops(t *testing.T) {
 			return nil, &pipeline.Error{Class: pipeline.Retryable, Err: errors.New("not there yet")}
 		})
 		if err != nil {
-			t.Errorf("stopped with %v", err)
+			t.Errorf("stopped in a pause with %v", err)
+		}
+		err = Supervise(ctx, DefaultRetry(), quiet, func(ctx context.Context) (*Engine, error) {
+			return nil, &pipeline.Error{Class: pipeline.Environment, Err: ctx.Err()}
+		})
+		if err != nil {
+			t.Errorf("stopped while building with %v", err)
 		}
 	})
 }
