@@ -173,3 +173,25 @@ func BenchmarkFirstLoad(b *testing.B) {
 		b.ReportMetric(size*rounds/used.Seconds(), "rows/s")
 	}
 }
+
+// BenchmarkOpenTransaction measures one source transaction over many batches.
+func BenchmarkOpenTransaction(b *testing.B) {
+	const size, rounds = 1000, 200
+	for range b.N {
+		s, schema := start(b, configure(b, pg.Database(b), "")), orders()
+		batch := &pipeline.Batch{}
+		var used time.Duration
+		for i := range rounds {
+			batch.Reset()
+			batch.Stream = "source.test/wal"
+			fillOrders(batch, schema, &pipeline.Tx{Pos: pipetest.Position(1)}, i*size, size, pipeline.Insert)
+			if i == rounds-1 {
+				batch.Mark(pipetest.Position(2))
+			}
+			at := time.Now()
+			mustWrite(b, s, batch)
+			used += time.Since(at)
+		}
+		b.ReportMetric(size*rounds/used.Seconds(), "rows/s")
+	}
+}

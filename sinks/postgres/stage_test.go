@@ -34,6 +34,7 @@ func TestStagedRepair(t *testing.T) {
 		b.Insert(i, name(i), "bio")
 	}
 	mustWrite(t, sink, b.Mark(pipetest.Position(1)).Batch())
+	sink = start(t, configure(t, dsn, "")) // a session without staging tables
 	for pos := 2; pos < 6; pos++ {
 		for part := range 2 {
 			b := pipetest.NewBatch(s).Tx(pipetest.Position(pos), uint32(part*rows))
