@@ -1,7 +1,6 @@
 package config
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -167,11 +166,15 @@ func (c *component) enabled() bool {
 // by enabled may share one.
 func (l *loader) namesOnce() {
 	first := make(map[string]*component)
+	l.byName = make(map[string]*component)
 	for _, c := range l.blocks {
+		address := c.kind() + "." + c.name()
+		if l.byName[address] == nil {
+			l.byName[address] = c
+		}
 		if !c.enabled() {
 			continue
 		}
-		address := c.kind() + "." + c.name()
 		if other := first[address]; other != nil {
 			c.twice = true
 			l.report(failure(c.block.LabelRanges[1], "Duplicate "+c.kind(), address+" is defined twice. Names are unique"+
@@ -179,22 +182,13 @@ func (l *loader) namesOnce() {
 				spec.Note{Range: other.block.LabelRanges[1], Text: "first defined here"}))
 			continue
 		}
-		first[address] = c
+		first[address], l.byName[address] = c, c
 	}
 }
 
 // find returns the block of that kind and name, preferring an enabled one.
 func (l *loader) find(kind, name string) *component {
-	var found *component
-	for _, c := range l.blocks {
-		if c.kind() != kind || c.name() != name || c.twice {
-			continue
-		}
-		if found == nil || !found.enabled() {
-			found = c
-		}
-	}
-	return found
+	return l.byName[kind+"."+name]
 }
 
 // instancesOf resolves a reference to instances, enabled or not, and reports where there is none.
@@ -275,6 +269,15 @@ func (l *loader) resolve(r spec.Ref) []string {
 
 // references returns the context in which from is evaluated: the blocks as values.
 func (l *loader) references(ctx *hcl.EvalContext) *hcl.EvalContext {
+	child := ctx.NewChild()
+	if l.refs == nil {
+		l.refs = l.referenceValues()
+	}
+	child.Variables = l.refs
+	return child
+}
+
+func (l *loader) referenceValues() map[string]cty.Value {
 	kinds := map[string]map[string]cty.Value{"source": {}, "transform": {}, "sink": {}}
 	for _, c := range l.blocks {
 		if c.twice {
@@ -291,10 +294,9 @@ func (l *loader) references(ctx *hcl.EvalContext) *hcl.EvalContext {
 		}
 		kinds[c.kind()][c.name()] = cty.ObjectVal(byKey)
 	}
-	child := ctx.NewChild()
-	child.Variables = make(map[string]cty.Value)
-	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-		child.Variables[kind] = cty.ObjectVal(kinds[kind])
+	out := make(map[string]cty.Value)
+	for kind, names := range kinds {
+		out[kind] = cty.ObjectVal(names)
 	}
-	return child
+	return out
 }

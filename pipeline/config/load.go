@@ -42,6 +42,9 @@ type loader struct {
 	shared    []*shared    // connection blocks
 	blocks    []*component // source, transform and sink blocks, in file order
 
+	byName map[string]*component // by address; of two that exclude each other the enabled one
+	refs   map[string]cty.Value  // the blocks as values, once from needs them
+
 	ctx     *hcl.EvalContext // var, local and functions
 	lenient *hcl.EvalContext // the same, with unset environment variables unknown: for disabled blocks
 }
