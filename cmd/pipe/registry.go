@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/pipe-cdc/pipe/pipeline/config"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
+	"github.com/pipe-cdc/pipe/sinks/discard"
 	"github.com/pipe-cdc/pipe/sinks/kafka"
 	pgsink "github.com/pipe-cdc/pipe/sinks/postgres"
 	"github.com/pipe-cdc/pipe/sinks/stdout"
@@ -26,6 +27,7 @@ func components() config.Registry {
 			"set":    func() spec.Transform { return &transforms.Set{} },
 		},
 		Sinks: map[string]func() spec.Sink{
+			"discard":  func() spec.Sink { return &discard.Config{} },
 			"kafka":    func() spec.Sink { return &kafka.Config{} },
 			"postgres": func() spec.Sink { return &pgsink.Config{} },
 			"stdout":   func() spec.Sink { return &stdout.Config{} },
