@@ -44,16 +44,31 @@ func EachKafka(t *testing.T, f func(t *testing.T, addrs []string)) {
 	}
 }
 
-// RegistryEnv names the variable that holds the URL of a foreign schema registry (Confluent's, or
-// Apicurio's under /apis/ccompat/v7) to run the registry tests against as well.
-const RegistryEnv = "PIPE_TEST_REGISTRY"
+// Apicurio starts a real Apicurio Registry for one test and returns the URL of its
+// Confluent-compatible API. Like ApacheKafka, for where Full says so.
+func Apicurio(t testing.TB) string {
+	t.Helper()
+	a, err := server.StartApicurio(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the end of Apicurio Registry's log:\n%s", a.Log())
+		}
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return a.URL
+}
 
-// EachRegistry runs f as a subtest with the URL of the schema registry in this process, and of the
-// foreign one where RegistryEnv names it.
+// EachRegistry runs f as a subtest with the URL of the schema registry in this process, and, in the
+// full suite, of a real Apicurio Registry.
 func EachRegistry(t *testing.T, f func(t *testing.T, url string)) {
 	t.Helper()
 	t.Run("in_process", func(t *testing.T) { f(t, Registry(t, registry.Config{}).URL) })
-	if url := os.Getenv(RegistryEnv); url != "" {
-		t.Run("foreign", func(t *testing.T) { f(t, url) })
+	if Full() {
+		t.Run("apicurio", func(t *testing.T) { f(t, Apicurio(t)) })
 	}
 }

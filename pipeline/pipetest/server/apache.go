@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -109,10 +110,9 @@ func (a *Apache) prepare(ctx context.Context, config string, settings []string) 
 
 // command is a Java program of the class path, with a small heap and a log of warnings.
 func (a *Apache) command(ctx context.Context, main string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, a.java, append([]string{
-		"-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
+	cmd := exec.CommandContext(ctx, a.java, slices.Concat(javaOptions[:], []string{
 		"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", a.classes, main,
-	}, args...)...)
+	}, args)...)
 	cmd.Dir, cmd.Env = a.dir, javaEnv()
 	return cmd
 }

@@ -43,8 +43,20 @@ type artifact struct {
 }
 
 // classpath returns a Java class path of the jars and all they need, fetched by Maven the first
-// time. Processes that ask at once wait for each other.
+// time.
 func classpath(ctx context.Context, name string, jars ...artifact) (string, error) {
+	pom, err := pomOf(jars)
+	if err != nil {
+		return "", err
+	}
+	dir, err := tool(ctx, name, pom, "jars", "dependency:copy-dependencies", "-DincludeScope=runtime",
+		"-DoutputDirectory=jars")
+	return filepath.Join(dir, "*"), err
+}
+
+// tool returns the directory of a tool that Maven makes the first time: its goals, run on the
+// project pom, leave the directory result. Processes that ask at once wait for each other.
+func tool(ctx context.Context, name string, pom []byte, result string, goals ...string) (string, error) {
 	tools, err := toolsDir()
 	if err != nil {
 		return "", err
@@ -61,39 +73,32 @@ func classpath(ctx context.Context, name string, jars ...artifact) (string, erro
 		return "", fmt.Errorf("lock %s: %w", lock.Name(), err)
 	}
 	dir := filepath.Join(tools, name)
-	if _, err := os.Stat(dir); err != nil {
-		if err := fetch(ctx, dir, jars); err != nil {
-			return "", err
-		}
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
 	}
-	return filepath.Join(dir, "*"), nil
+	return dir, maven(ctx, dir, pom, result, goals)
 }
 
-// fetch lets Maven put the jars and all they need into dir, which appears only when it is complete.
-func fetch(ctx context.Context, dir string, jars []artifact) error {
+// maven runs goals on a project and moves its result to dir, which appears only when it is complete.
+func maven(ctx context.Context, dir string, pom []byte, result string, goals []string) error {
 	mvn, err := exec.LookPath("mvn")
 	if err != nil {
 		return errors.New("Maven is not installed: run `make deps` (Debian: apt-get install maven)")
 	}
-	work, err := os.MkdirTemp(filepath.Dir(dir), "fetch-")
+	work, err := os.MkdirTemp(filepath.Dir(dir), "build-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(work)
-	pom, err := pomOf(jars)
-	if err != nil {
-		return err
-	}
 	if err := os.WriteFile(filepath.Join(work, "pom.xml"), pom, 0o644); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, mvn, "-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime",
-		"-DoutputDirectory="+filepath.Join(work, "jars"))
+	cmd := exec.CommandContext(ctx, mvn, append([]string{"-q", "-B"}, goals...)...)
 	cmd.Dir = work
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("mvn dependency:copy-dependencies for %s: %w\n%s", filepath.Base(dir), err, out)
+		return fmt.Errorf("mvn %s for %s: %w\n%s", goals[0], filepath.Base(dir), err, out)
 	}
-	return os.Rename(filepath.Join(work, "jars"), dir)
+	return os.Rename(filepath.Join(work, result), dir)
 }
 
 // pomOf renders a Maven project that depends on the jars.
@@ -108,6 +113,9 @@ func pomOf(jars []artifact) ([]byte, error) {
 	}{ModelVersion: "4.0.0", Group: "pipe", Name: "tools", Version: "1", Dependencies: jars}, "", "  ")
 }
 
+// javaOptions make a Java program start fast and stay small.
+var javaOptions = [...]string{"-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}
+
 // java finds the Java runtime.
 func java() (string, error) {
 	if home := os.Getenv("JAVA_HOME"); home != "" {
@@ -115,7 +123,7 @@ func java() (string, error) {
 	}
 	path, err := exec.LookPath("java")
 	if err != nil {
-		return "", errors.New("Java is not installed: run `make deps` (Debian: apt-get install default-jre-headless)")
+		return "", errors.New("Java is not installed: run `make deps` (Debian: apt-get install default-jdk-headless)")
 	}
 	return path, nil
 }
