@@ -3,6 +3,7 @@ package avro
 import (
 	"encoding/binary"
 	"math"
+	"math/bits"
 	"unicode/utf8"
 
 	"github.com/pipe-cdc/pipe/pipeline"
@@ -152,11 +153,30 @@ func appendArray(dst []byte, t *envelope.Type, v pipeline.Value) ([]byte, error)
 // appendLong appends Avro's int and long: zigzag, seven bits to a byte.
 func appendLong(dst []byte, n int64) []byte {
 	u := uint64(n<<1) ^ uint64(n>>63)
-	for u >= 0x80 {
-		dst = append(dst, byte(u)|0x80)
-		u >>= 7
+	if u < 0x80 {
+		return append(dst, byte(u))
 	}
-	return append(dst, byte(u))
+	return appendVarint(dst, u)
+}
+
+// appendVarint appends a varint of several bytes, eight of them at once: times and LSNs are long.
+func appendVarint(dst []byte, u uint64) []byte {
+	const more = 0x8080808080808080
+	x := u & (1<<56 - 1)
+	x = x&0x000000000fffffff | x&0x00fffffff0000000<<4
+	x = x&0x00003fff00003fff | x&0x0fffc0000fffc000<<2
+	x = x&0x007f007f007f007f | x&0x3f803f803f803f80<<1
+	n := (bits.Len64(u) + 6) / 7
+	if n > 8 {
+		dst = binary.LittleEndian.AppendUint64(dst, x|more)
+		if n == 9 {
+			return append(dst, byte(u>>56))
+		}
+		return append(dst, byte(u>>56)|0x80, byte(u>>63))
+	}
+	end := len(dst) + n
+	dst = binary.LittleEndian.AppendUint64(dst, x|more&(1<<(8*(n-1))-1))
+	return dst[:end]
 }
 
 func appendString(dst []byte, s string) []byte {

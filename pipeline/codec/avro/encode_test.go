@@ -1,6 +1,7 @@
 package avro
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -195,5 +196,18 @@ func TestDeleteWithKeyOnly(t *testing.T) {
 	want := `{"before":{"id":5,"name":"","price":null,"created_at":null},"after":null,`
 	if got := show(t, g, r); !strings.HasPrefix(got, want) {
 		t.Errorf("got %s, want %s...", got, want)
+	}
+}
+
+func TestLongs(t *testing.T) {
+	for shift := range 64 {
+		for _, d := range []int64{-2, -1, 0, 1, 2} {
+			for _, n := range []int64{1<<shift + d, -(1 << shift) + d} {
+				want := binary.AppendVarint(nil, n)
+				if got := appendLong(nil, n); string(got) != string(want) {
+					t.Fatalf("%d: %x, want %x", n, got, want)
+				}
+			}
+		}
 	}
 }

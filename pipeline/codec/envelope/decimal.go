@@ -10,9 +10,59 @@ import (
 // wideDigits is how many digits fit the 128 bits of the fast path.
 const wideDigits = 38
 
+// narrowDigits is how many digits fit an int64 whatever they are.
+const narrowDigits = 18
+
 // appendUnscaled appends the decimal text times 10^scale as a big-endian two's complement number of
 // the fewest bytes.
 func appendUnscaled(dst, text []byte, scale int) ([]byte, error) {
+	if len(text) > narrowDigits {
+		return appendWide(dst, text, scale)
+	}
+	neg, i := false, 0
+	if i < len(text) && text[i] == '-' {
+		neg, i = true, 1
+	}
+	n, digits, point := int64(0), 0, -1
+	for ; i < len(text); i++ {
+		d := text[i] - '0'
+		if d <= 9 {
+			n = n*10 + int64(d)
+			digits++
+			continue
+		}
+		if text[i] != '.' || point >= 0 {
+			return appendWide(dst, text, scale)
+		}
+		point = digits
+	}
+	missing := scale
+	if point >= 0 {
+		missing -= digits - point
+	}
+	if missing < 0 || digits == 0 || digits+missing > narrowDigits {
+		return appendWide(dst, text, scale)
+	}
+	for ; missing > 0; missing-- {
+		n *= 10
+	}
+	if neg {
+		n = -n
+	}
+	return appendNarrow(dst, n), nil
+}
+
+// appendNarrow appends an int64 in the fewest bytes.
+func appendNarrow(dst []byte, n int64) []byte {
+	size := (bits.Len64(uint64(n^n>>63)) + 8) / 8
+	for shift := 8 * (size - 1); shift >= 0; shift -= 8 {
+		dst = append(dst, byte(n>>shift))
+	}
+	return dst
+}
+
+// appendWide is appendUnscaled for what does not fit 64 bits, and for what is no plain number.
+func appendWide(dst, text []byte, scale int) ([]byte, error) {
 	neg, digits, err := sign(text)
 	if err != nil {
 		return dst, err

@@ -37,7 +37,12 @@ var ErrNull = errors.New("NULL in a column declared NOT NULL")
 
 // Events appends the messages that r becomes, in the order in which they must be sent.
 func (p *Plan) Events(dst []Event, r *pipeline.Row, now int64) ([]Event, error) {
-	e := Event{Row: r, Now: now, Op: r.Op.Code()[0]}
+	if r.Op <= pipeline.Insert || r.Op == pipeline.Update && (r.Before == nil || !p.moved(r)) {
+		dst = append(dst, Event{Row: r, Now: now, Op: codes[r.Op], After: r.Values})
+		p.write(&dst[len(dst)-1])
+		return dst, nil
+	}
+	e := Event{Row: r, Now: now, Op: codes[r.Op]}
 	switch r.Op {
 	case pipeline.Truncate:
 		return p.truncate(dst, e)
@@ -46,20 +51,18 @@ func (p *Plan) Events(dst []Event, r *pipeline.Row, now int64) ([]Event, error) 
 	case pipeline.Delete:
 		return p.remove(dst, e)
 	}
-	if r.Op == pipeline.Update && r.Before != nil && p.moved(r) {
-		return p.move(dst, e)
-	}
-	return append(dst, p.write(e)), nil
+	return p.move(dst, e)
 }
 
+// codes are Debezium's letters of the operations.
+const codes = "\x00rcudtm"
+
 // write completes the event of a row that is there.
-func (p *Plan) write(e Event) Event {
-	e.After = e.Row.Values
-	e.Key = p.key(e.Row.Values)
-	if e.Row.Op == pipeline.Update && p.Shape == Debezium && !onlyKey(e.Row) {
+func (p *Plan) write(e *Event) {
+	e.Key = p.key(e.After)
+	if e.Row.Before != nil && p.Shape == Debezium && !onlyKey(e.Row) {
 		e.Before = e.Row.Before
 	}
-	return e
 }
 
 // remove is a delete: in Debezium's shape the old row and a tombstone.

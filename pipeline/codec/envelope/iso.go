@@ -116,13 +116,15 @@ func parseClock(s string) (int64, bool) {
 	total, unit := int64(0), int64(3600*1_000_000)
 	for len(s) > 0 && unit >= 1_000_000 {
 		n, i := int64(0), 0
-		for ; i < len(s) && s[i] >= '0' && s[i] <= '9' && i < 9; i++ {
+		for ; i < len(s) && s[i] >= '0' && s[i] <= '9' && i < 10; i++ {
 			n = n*10 + int64(s[i]-'0')
 		}
-		if i == 0 {
+		if i == 0 || n > math.MaxInt64/unit {
 			return 0, false
 		}
-		total += n * unit
+		if total += n * unit; total < 0 {
+			return 0, false
+		}
 		s = s[i:]
 		if len(s) > 0 && s[0] == '.' && unit == 1_000_000 {
 			frac, ok := parseFraction(s[1:])
