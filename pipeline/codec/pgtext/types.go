@@ -1,10 +1,6 @@
 package pgtext
 
-import (
-	"strings"
-
-	"github.com/pipe-cdc/pipe/pipeline"
-)
+import "github.com/pipe-cdc/pipe/pipeline"
 
 // The numbers of the built-in types that a fast path knows (pg_type.dat).
 const (
@@ -161,9 +157,4 @@ func kindOfOID(oid uint32) pipeline.Kind {
 		return pipeline.Interval
 	}
 	return pipeline.Other
-}
-
-// Enum reports whether the column holds an enum's labels.
-func Enum(c *pipeline.Column) bool {
-	return c.Kind == pipeline.Text && c.TypeID >= firstUserOID && !strings.HasSuffix(c.Type, "citext")
 }
