@@ -72,7 +72,8 @@ type Parallel interface {
 
 // Keeper is a Sink that stores the Marks of the batches it writes in the same transaction as the
 // rows, together with a fence against a second instance. It must trim: rows whose Tx is In the
-// position that it holds for the batch's stream are not written again.
+// position that it holds for the batch's stream are not written again. A Mark of such a replay does
+// not move that position back: it would trim too little after the next crash.
 type Keeper interface {
 	Sink
 	// Checkpoint returns the positions stored (qualified stream names), claiming the fence: from
