@@ -68,7 +68,7 @@ const defaultBatchBytes = 1_000_012
 
 // Spec describes the block.
 func (c *Config) Spec(b *spec.Block) {
-	b.Doc("Writes rows to Kafka topics, as Avro with a schema registry or as JSON.")
+	b.Doc("Writes rows to Kafka topics, as Avro with a schema registry or as JSON. Logical messages are not written.")
 	b.Connection("kafka", &c.Connection)
 	spec.Attr(b, "from", &c.From).Required().To("source", "transform").Doc("Where the rows come from.")
 	spec.Attr(b, "topic", &c.Topic).Required().Doc("Name of the topic, for each table.").

@@ -73,14 +73,18 @@ func appendClock(dst []byte, micros int64, digits int) []byte {
 	return dst
 }
 
+// appendPadded appends n >= 0 with at least width digits, two at a time for an even width.
 func appendPadded(dst []byte, n int64, width int) []byte {
-	if width == 2 && n < 100 {
+	switch {
+	case width == 2 && n < 100:
 		return append(dst, byte('0'+n/10), byte('0'+n%10))
-	}
-	for limit := int64(10); width > 1; width, limit = width-1, limit*10 {
-		if n < limit {
-			dst = append(dst, '0')
-		}
+	case width == 4 && n < 10_000:
+		hi, lo := n/100, n%100
+		return append(dst, byte('0'+hi/10), byte('0'+hi%10), byte('0'+lo/10), byte('0'+lo%10))
+	case width == 6 && n < 1_000_000:
+		hi, mid, lo := n/10_000, n/100%100, n%100
+		return append(dst, byte('0'+hi/10), byte('0'+hi%10), byte('0'+mid/10), byte('0'+mid%10),
+			byte('0'+lo/10), byte('0'+lo%10))
 	}
 	return strconv.AppendInt(dst, n, 10)
 }
