@@ -118,10 +118,12 @@ sink "postgres" "copy" {
 		fail bool // error is set
 	}{
 		{"version", 0, false}, {"list", 0, false}, {"list sinks", 2, true}, {"explain source.postgres", 0, false},
-		{"explain source.postgres.slot", 0, false}, {"explain source.nothing", 2, true}, {"validate good.hcl", 0, false},
+		{"explain source.postgres.slot", 0, false}, {"explain source.nothing", 2, true},
+		{"validate good.hcl", 0, false},
 		{"validate bad.hcl", 2, false}, {"validate nowhere.hcl", 2, false}, {"graph good.hcl", 0, false},
 		{"graph bad.hcl", 2, false}, {"fmt --check ugly.hcl", 4, false}, {"fmt nowhere.hcl", 2, true},
-		{"tables bad.hcl", 2, false}, {"tables --source source.x good.hcl", 2, true}, {"validate --colour", 2, true},
+		{"tables bad.hcl", 2, false}, {"tables --source source.x good.hcl", 2, true},
+		{"validate --colour", 2, true},
 	} {
 		s := pipe(t, "", append(strings.Fields(c.args), "--json")...)
 		if strings.Contains(c.args, "--colour") {

@@ -88,7 +88,8 @@ func (in *inspector) listed(ctx context.Context, n *config.Node, l spec.Lister) 
 	}
 	if len(taken) == 0 {
 		in.found = append(in.found, findingOf(n, spec.Finding{Severity: spec.Warning, Summary: "No tables",
-			Detail: fmt.Sprintf("none of %s matches the patterns. See pipe tables.", plural(len(all), "table")), Attr: "tables"}))
+			Detail: fmt.Sprintf("none of %s matches the patterns. See pipe tables.", plural(len(all), "table")),
+			Attr:   "tables"}))
 	}
 	return taken
 }
@@ -146,7 +147,8 @@ func diagnosticsIn(err error) hcl.Diagnostics {
 func (in *inspector) problem(n *config.Node, summary string, err error) {
 	if diags := diagnosticsIn(err); len(diags) > 0 {
 		for _, d := range diags {
-			in.found = append(in.found, finding{Node: n.Address, Severity: "error", Summary: d.Summary, Detail: d.Detail, at: d.Subject})
+			in.found = append(in.found, finding{Node: n.Address, Severity: "error", Summary: d.Summary,
+				Detail: d.Detail, at: d.Subject})
 		}
 		return
 	}

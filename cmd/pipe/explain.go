@@ -97,7 +97,8 @@ func blockOf(steps []string) (*spec.Block, []string, error) {
 			didYouMean(steps[0], append(config.Kinds(), "pipeline", "moved")), strings.Join(config.Kinds(), ", "))
 	}
 	if len(steps) == 1 {
-		return nil, nil, usage("which %s? There are %s", steps[0], steps[0]+"."+strings.Join(types, ", "+steps[0]+"."))
+		return nil, nil, usage("which %s? There are %s", steps[0], steps[0]+
+			"."+strings.Join(types, ", "+steps[0]+"."))
 	}
 	def := r.Definition(steps[0], steps[1])
 	if def == nil {
@@ -133,7 +134,8 @@ func withMeta(kind string, b *spec.Block) *spec.Block {
 	b.Attrs = append(b.Attrs, own...)
 	if b.Conn != nil {
 		spec.Attr(b, "connection", new(spec.Ref)).
-			Doc("A connection block that gives " + strings.Join(append(b.Conn.Attrs, b.Conn.Blocks...), ", ") + ".").Example("connection.main")
+			Doc("A connection block that gives " + strings.Join(append(b.Conn.Attrs, b.Conn.Blocks...), ", ") +
+				".").Example("connection.main")
 	}
 	spec.Attr(b, "for_each", &m.forEach).Doc("Makes one instance for each key of a map or set; each.key and each.value" +
 		" differ in them. The key becomes part of the address.").Example("{ eu = \"db1\", us = \"db2\" }")
@@ -168,7 +170,8 @@ func nestedOf(b *spec.Block, steps []string) (*spec.Block, int, error) {
 }
 
 func takes(b *spec.Block, name string) bool {
-	return b.Attribute(name) != nil || slices.ContainsFunc(b.Nested, func(n *spec.Nested) bool { return n.Name == name })
+	return b.Attribute(name) != nil ||
+		slices.ContainsFunc(b.Nested, func(n *spec.Nested) bool { return n.Name == name })
 }
 
 func explainBlock(path string, b *spec.Block) explained {

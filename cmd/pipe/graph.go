@@ -51,7 +51,8 @@ func graph(cmd *cobra.Command, args []string) error {
 	}
 	nodes := []graphNode{}
 	for _, n := range c.Nodes {
-		nodes = append(nodes, graphNode{Address: n.Address, Kind: n.Kind, Type: n.Type, From: append([]string{}, n.From...)})
+		nodes = append(nodes, graphNode{Address: n.Address, Kind: n.Kind, Type: n.Type,
+			From: append([]string{}, n.From...)})
 	}
 	summary := plural(len(nodes), "node")
 	return o.result(cmd, true, summary, nodes, func(w io.Writer) { draw[name](w, c) })

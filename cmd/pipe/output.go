@@ -80,7 +80,8 @@ func (o output) envelope(e envelope) error {
 // failed says why a command could not do its work.
 func (o output) failed(cmd *cobra.Command, err error) {
 	if o.json {
-		e := &envelopeError{Message: err.Error(), Hint: pipeline.HintOf(err), Node: nodeOf(err), Code: exitCode(err)}
+		e := &envelopeError{Message: err.Error(), Hint: pipeline.HintOf(err), Node: nodeOf(err),
+			Code: exitCode(err)}
 		o.envelope(envelope{Command: cmd.Name(), Summary: "failed", Error: e})
 		return
 	}

@@ -141,7 +141,8 @@ func printTables(w io.Writer, all []listedTable) {
 			rows = [][]string{{"  TABLE", "TAKEN", "WHY", "SNAPSHOT", "KEY", "ROWS", "SIZE", "IDENTITY"}}
 		}
 		taken := map[bool]string{true: "yes", false: "no"}[t.Taken]
-		rows = append(rows, []string{"  " + t.Table, taken, t.Why, dash(t.Snapshot), dash(strings.Join(t.Key, ", ")),
+		rows = append(rows, []string{"  " + t.Table, taken, t.Why, dash(t.Snapshot),
+			dash(strings.Join(t.Key, ", ")),
 			estimate(t.Rows), sizeText(t.Bytes), dash(t.Identity)})
 	}
 	flush()

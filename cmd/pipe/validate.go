@@ -127,7 +127,8 @@ type finding struct {
 }
 
 func findingOf(n *config.Node, f spec.Finding) finding {
-	severity := map[spec.Severity]string{spec.Info: "info", spec.Warning: "warning", spec.Error: "error"}[f.Severity]
+	severity := map[spec.Severity]string{spec.Info: "info", spec.Warning: "warning",
+		spec.Error: "error"}[f.Severity]
 	return finding{Node: n.Address, Severity: severity, Code: f.Code, Summary: f.Summary, Detail: f.Detail,
 		Fix: f.Fix, Unreachable: f.Unreachable, attr: f.Attr}
 }

@@ -177,7 +177,8 @@ func (l *loader) namesOnce() {
 		}
 		if other := first[address]; other != nil {
 			c.twice = true
-			l.report(failure(c.block.LabelRanges[1], "Duplicate "+c.kind(), address+" is defined twice. Names are unique"+
+			l.report(failure(c.block.LabelRanges[1], "Duplicate "+c.kind(), address+
+				" is defined twice. Names are unique"+
 				" among the "+c.kind()+"s, whatever their type.",
 				spec.Note{Range: other.block.LabelRanges[1], Text: "first defined here"}))
 			continue
@@ -204,7 +205,8 @@ func (l *loader) instancesOf(r spec.Ref) []*instance {
 		return c.instances
 	}
 	if !c.forEach {
-		l.report(failure(r.Range, "Unknown reference", r.Kind+"."+r.Name+" has no for_each: write "+r.Kind+"."+r.Name+"."))
+		l.report(failure(r.Range, "Unknown reference", r.Kind+"."+r.Name+" has no for_each: write "+r.Kind+
+			"."+r.Name+"."))
 		return nil
 	}
 	var keys []string

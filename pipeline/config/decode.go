@@ -178,7 +178,10 @@ func takeFrom(b *spec.Block) *[]spec.Ref {
 // explained drops the error that from is missing where a misspelt from explains it.
 func explained(diags hcl.Diagnostics) hcl.Diagnostics {
 	misspelt := slices.ContainsFunc(diags, func(d *hcl.Diagnostic) bool { return spec.ExtraOf(d).Suggested == "from" })
-	return slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool { return misspelt && spec.ExtraOf(d).Missing == "from" })
+	return slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool {
+		return misspelt &&
+			spec.ExtraOf(d).Missing == "from"
+	})
 }
 
 // from resolves what an instance reads from.
@@ -202,10 +205,12 @@ func (l *loader) from(i *instance, ctx *hcl.EvalContext) ([]spec.Ref, hcl.Diagno
 		}
 	}
 	if i.enabled && len(i.edges) == 0 && disabled > 0 {
-		diags = append(diags, failure(a.Expr.Range(), "Disabled", "Everything that "+i.address()+" reads from is disabled."))
+		diags = append(diags, failure(a.Expr.Range(), "Disabled", "Everything that "+i.address()+
+			" reads from is disabled."))
 	}
 	if len(refs) == 0 && !diags.HasErrors() {
-		diags = append(diags, failure(a.Expr.Range(), "Empty list", "\"from\" names at least one source or transform."))
+		diags = append(diags, failure(a.Expr.Range(), "Empty list",
+			"\"from\" names at least one source or transform."))
 	}
 	return refs, diags
 }

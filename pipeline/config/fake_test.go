@@ -59,7 +59,8 @@ func (s *fakeSource) Spec(b *spec.Block) {
 	b.Connection("fake", &s.login)
 	spec.Attr(b, "dsn", &s.DSN).Sensitive()
 	spec.Attr(b, "tables", &s.Tables)
-	spec.Default(spec.Attr(b, "snapshot", &s.Snapshot).OneOf("initial", "never", "only", "when_needed"), &s.Snapshot, "initial")
+	spec.Default(spec.Attr(b, "snapshot", &s.Snapshot).OneOf("initial", "never", "only", "when_needed"),
+		&s.Snapshot, "initial")
 	spec.Attr(b, "create", &s.Create).OneOf("slot", "publication")
 	a := spec.Attr(b, "heartbeat", &s.Heartbeat).Range(int64(time.Second), int64(time.Hour))
 	spec.Default(a, &s.Heartbeat, 10*time.Second)

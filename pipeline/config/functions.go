@@ -27,6 +27,7 @@ func (l *loader) functions() map[string]function.Function {
 	all := standard()
 	all["env"] = l.env(l.opt.NoEnv)
 	all["file"] = l.file()
+	all["secret"] = l.secret()
 	return all
 }
 
@@ -38,7 +39,8 @@ func standard() map[string]function.Function {
 		"csvdecode": stdlib.CSVDecodeFunc, "distinct": stdlib.DistinctFunc, "element": stdlib.ElementFunc,
 		"endswith": suffixFunc(), "flatten": stdlib.FlattenFunc, "floor": stdlib.FloorFunc,
 		"format": stdlib.FormatFunc, "formatdate": stdlib.FormatDateFunc, "formatlist": stdlib.FormatListFunc,
-		"indent": stdlib.IndentFunc, "int": stdlib.IntFunc, "join": stdlib.JoinFunc, "jsondecode": stdlib.JSONDecodeFunc,
+		"indent": stdlib.IndentFunc, "int": stdlib.IntFunc, "join": stdlib.JoinFunc,
+		"jsondecode": stdlib.JSONDecodeFunc,
 		"jsonencode": stdlib.JSONEncodeFunc, "keys": stdlib.KeysFunc, "length": lengthFunc(),
 		"log": stdlib.LogFunc, "lookup": stdlib.LookupFunc, "lower": stdlib.LowerFunc, "max": stdlib.MaxFunc,
 		"merge": stdlib.MergeFunc, "min": stdlib.MinFunc, "parseint": stdlib.ParseIntFunc, "pow": stdlib.PowFunc,
@@ -49,7 +51,8 @@ func standard() map[string]function.Function {
 		"slice": stdlib.SliceFunc, "sort": stdlib.SortFunc, "split": stdlib.SplitFunc, "startswith": prefixFunc(),
 		"strlen": stdlib.StrlenFunc, "strrev": stdlib.ReverseFunc, "substr": stdlib.SubstrFunc,
 		"timeadd": stdlib.TimeAddFunc, "title": stdlib.TitleFunc, "tobool": stdlib.MakeToFunc(cty.Bool),
-		"tolist": stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType)), "tomap": stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)),
+		"tolist":   stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType)),
+		"tomap":    stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)),
 		"tonumber": stdlib.MakeToFunc(cty.Number), "toset": stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)),
 		"tostring": stdlib.MakeToFunc(cty.String), "trim": stdlib.TrimFunc, "trimprefix": stdlib.TrimPrefixFunc,
 		"trimspace": stdlib.TrimSpaceFunc, "trimsuffix": stdlib.TrimSuffixFunc, "try": tryfunc.TryFunc,
@@ -124,8 +127,9 @@ func (l *loader) env(lenient bool) function.Function {
 			if lenient {
 				return cty.UnknownVal(cty.String).Mark(sensitive), nil
 			}
-			return cty.NilVal, function.NewArgErrorf(0, "environment variable %s is not set. Set it, or give a default: "+
-				"env(%q, \"...\")", name, name)
+			return cty.NilVal, function.NewArgErrorf(0,
+				"environment variable %s is not set. Set it, or give a default: "+
+					"env(%q, \"...\")", name, name)
 		},
 	})
 }
@@ -149,6 +153,18 @@ func (l *loader) file() function.Function {
 			}
 			l.keepSecret(string(text))
 			return cty.StringVal(string(text)).Mark(sensitive), nil
+		},
+	})
+}
+
+// secret makes secret(value), which is the value, never shown.
+func (l *loader) secret() function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType, AllowMarked: true, AllowNull: true}},
+		Type:   func(args []cty.Value) (cty.Type, error) { return args[0].Type(), nil },
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			l.keepSecrets(args[0])
+			return args[0].Mark(sensitive), nil
 		},
 	})
 }

@@ -70,7 +70,8 @@ func golden(t *testing.T, name string) {
 }
 
 func rewrite(t *testing.T, name string, archive *txtar.Archive, got map[string]string) {
-	archive.Files = slices.DeleteFunc(archive.Files, func(f txtar.File) bool { return strings.HasPrefix(f.Name, "want.") })
+	archive.Files = slices.DeleteFunc(archive.Files,
+		func(f txtar.File) bool { return strings.HasPrefix(f.Name, "want.") })
 	for _, part := range []string{"want.diag", "want.plan"} {
 		if got[part] != "" {
 			archive.Files = append(archive.Files, txtar.File{Name: part, Data: []byte(got[part])})
@@ -151,7 +152,8 @@ func plan(c *config.Config) string {
 	var b strings.Builder
 	s := c.Settings
 	fmt.Fprintf(&b, "pipeline %s: state %s %s%s, batch %d rows %s, %d in flight, linger %v, grace %v, retry %+v\n",
-		s.Name, s.State.Kind, filepath.ToSlash(s.State.Path), s.State.Sink, s.BatchRows, s.BatchBytes, s.Batches, s.Linger, s.Grace, s.Retry)
+		s.Name, s.State.Kind, filepath.ToSlash(s.State.Path), s.State.Sink, s.BatchRows, s.BatchBytes, s.Batches,
+		s.Linger, s.Grace, s.Retry)
 	for _, m := range c.Moved {
 		fmt.Fprintf(&b, "moved %s to %s\n", m.From, m.To)
 	}

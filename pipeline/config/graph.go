@@ -123,7 +123,8 @@ func (l *loader) unused(order []*instance) {
 		}
 		rng := i.of.block.DefRange
 		if i.of.kind() == "source" {
-			l.report(failure(rng, "Source without a sink", "Nothing reads from "+i.address()+". Add it to the from of a"+
+			l.report(failure(rng, "Source without a sink", "Nothing reads from "+i.address()+
+				". Add it to the from of a"+
 				" sink, or set enabled = false."))
 			continue
 		}
@@ -131,7 +132,8 @@ func (l *loader) unused(order []*instance) {
 	}
 	for _, s := range l.shared {
 		if !s.used && !broken {
-			l.report(warning(s.block.DefRange, "Unused connection", "Nothing uses connection."+s.block.Labels[1]+"."))
+			l.report(warning(s.block.DefRange, "Unused connection", "Nothing uses connection."+s.block.Labels[1]+
+				"."))
 		}
 	}
 }
@@ -149,7 +151,8 @@ func (l *loader) arrivals(sink *instance) {
 			notes := []spec.Note{{Range: other.rng, Text: "first way"}}
 			if other.to == e.to {
 				notes[0].Text = "first given here"
-				l.report(failure(e.rng, "Given twice", sink.address()+" reads from "+e.to.address()+" twice.", notes...))
+				l.report(failure(e.rng, "Given twice", sink.address()+" reads from "+e.to.address()+" twice.",
+					notes...))
 				return
 			}
 			l.report(warning(e.rng, "Rows arrive twice", "Rows of "+source.address()+" reach "+sink.address()+

@@ -77,7 +77,8 @@ func checkTokens(tokens hclsyntax.Tokens) hcl.Diagnostics {
 		}
 		if m.chains[len(m.chains)-1] > maxChain {
 			return hcl.Diagnostics{failure(t.Range, "Expression too long",
-				"An expression may have "+strconv.Itoa(maxChain)+" operators. Use a list and a function, or local values.")}
+				"An expression may have "+strconv.Itoa(maxChain)+
+					" operators. Use a list and a function, or local values.")}
 		}
 	}
 	return nil

@@ -196,7 +196,8 @@ func (l *loader) collect(b *hcl.Block) {
 const maxName = 63
 
 func (l *loader) checkName(kind, name string, rng hcl.Range) {
-	valid := name != "" && len(name) <= maxName && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == "" &&
+	valid := name != "" && len(name) <= maxName &&
+		strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == "" &&
 		(name[0] < '0' || name[0] > '9')
 	if valid {
 		return
@@ -215,7 +216,8 @@ func (l *loader) duplicates() {
 	seen := make(map[string]hcl.Range)
 	once := func(b *hcl.Block, what string, rng hcl.Range) {
 		if at, twice := seen[what]; twice {
-			l.report(failure(rng, "Duplicate "+b.Type, what+" is defined twice.", spec.Note{Range: at, Text: "first defined here"}))
+			l.report(failure(rng, "Duplicate "+b.Type, what+" is defined twice.",
+				spec.Note{Range: at, Text: "first defined here"}))
 			return
 		}
 		seen[what] = rng

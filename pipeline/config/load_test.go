@@ -61,7 +61,8 @@ transform "filter" "t" {
 }`)
 	var first []diag.Diagnostic
 	for i := range 20 {
-		c, diags := config.Load("-", config.Options{Registry: fakes(), Stdin: text, Vars: []string{"b=1", "a=2", "c=3"}})
+		c, diags := config.Load("-", config.Options{Registry: fakes(), Stdin: text,
+			Vars: []string{"b=1", "a=2", "c=3"}})
 		all := diag.From(diags, c.Files)
 		if i == 0 {
 			first = all
@@ -75,7 +76,8 @@ transform "filter" "t" {
 // A state path is relative to the configuration and says whether it is a directory.
 func TestStatePath(t *testing.T) {
 	for path, want := range map[string]string{"/a/b": "/a/b", "/a/b/": "/a/b/", "state/": "state/", "x": "x"} {
-		text := fmt.Sprintf("pipeline \"p\" {\n  state \"file\" {\n    path = %q\n  }\n}\n%s", path, large(1, false))
+		text := fmt.Sprintf("pipeline \"p\" {\n  state \"file\" {\n    path = %q\n  }\n}\n%s", path,
+			large(1, false))
 		c, diags := config.Load("-", config.Options{Registry: fakes(), Stdin: []byte(text)})
 		if diags.HasErrors() || c.Settings.State.Path != want {
 			t.Errorf("%q: got %q, %v", path, c.Settings.State.Path, diags)

@@ -22,7 +22,8 @@ type localSet struct {
 // localValues evaluates the attributes of all locals blocks. One with an error gets an unknown
 // value, so that it causes no further ones.
 func (l *loader) localValues() {
-	s := &localSet{l: l, attrs: make(map[string]*hcl.Attribute), values: make(map[string]cty.Value), done: make(map[string]bool)}
+	s := &localSet{l: l, attrs: make(map[string]*hcl.Attribute), values: make(map[string]cty.Value),
+		done: make(map[string]bool)}
 	var names []string
 	for _, b := range l.locals {
 		attrs, diags := b.Body.JustAttributes()
@@ -87,7 +88,8 @@ func (s *localSet) cycle(names []string) {
 	for i, name := range names {
 		s.done[name] = true
 		if i > 0 {
-			notes = append(notes, spec.Note{Range: s.attrs[name].Range, Text: "local." + name + " is needed by local." + names[i-1]})
+			notes = append(notes, spec.Note{Range: s.attrs[name].Range, Text: "local." + name +
+				" is needed by local." + names[i-1]})
 		}
 	}
 	last := names[len(names)-1]

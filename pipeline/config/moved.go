@@ -32,16 +32,19 @@ func (l *loader) moved() {
 		}
 		old := m.from.String()
 		if at, twice := seen[old]; twice {
-			l.report(failure(m.from.Range, "Moved twice", old+" is moved twice.", spec.Note{Range: at, Text: "first moved here"}))
+			l.report(failure(m.from.Range, "Moved twice", old+" is moved twice.",
+				spec.Note{Range: at, Text: "first moved here"}))
 			continue
 		}
 		seen[old] = m.from.Range
 		if m.from.Kind != m.to.Kind {
-			l.report(failure(m.to.Range, "Moved to another kind", "A "+m.from.Kind+" can only move to a "+m.from.Kind+"."))
+			l.report(failure(m.to.Range, "Moved to another kind", "A "+m.from.Kind+
+				" can only move to a "+m.from.Kind+"."))
 			continue
 		}
 		if c := l.find(m.from.Kind, m.from.Name); c != nil && (m.from.Key == "" || c.has(m.from.Key)) {
-			l.report(failure(m.from.Range, "Not moved", old+" still exists; its positions cannot go to "+m.to.String()+" too.",
+			l.report(failure(m.from.Range, "Not moved", old+
+				" still exists; its positions cannot go to "+m.to.String()+" too.",
 				spec.Note{Range: c.block.DefRange, Text: "defined here"}))
 			continue
 		}

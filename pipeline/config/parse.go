@@ -135,7 +135,8 @@ func firstOfEach(diags hcl.Diagnostics) hcl.Diagnostics {
 
 func tooLarge(name string) *hcl.Diagnostic {
 	return failure(hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}, "File too large",
-		"A configuration file has at most "+spec.Bytes(maxFile).String()+". Split it: every .hcl file of a directory"+
+		"A configuration file has at most "+spec.Bytes(maxFile).String()+
+			". Split it: every .hcl file of a directory"+
 			" belongs to one configuration; lists can be read with jsondecode(file(\"list.json\")).")
 }
 
@@ -149,7 +150,8 @@ func hintSyntax(d *hcl.Diagnostic, text []byte) {
 		d.Detail = "Write != for <>."
 		return
 	}
-	word := rest[:len(rest)-len(strings.TrimLeft(rest, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"))]
+	word := rest[:len(rest)-len(strings.TrimLeft(rest,
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789"))]
 	if hint := syntaxHint(d.Summary, rest, word); hint != "" {
 		d.Detail = hint
 	}

@@ -230,7 +230,8 @@ func (l *loader) validate(v *variable, values map[string]cty.Value) {
 		if diags.HasErrors() {
 			continue
 		}
-		ctx := &hcl.EvalContext{Functions: l.ctx.Functions, Variables: map[string]cty.Value{"var": cty.ObjectVal(values)}}
+		ctx := &hcl.EvalContext{Functions: l.ctx.Functions,
+			Variables: map[string]cty.Value{"var": cty.ObjectVal(values)}}
 		condition := content.Attributes["condition"].Expr
 		if bad := spec.CheckScope("condition", condition, ctx, nil); bad.HasErrors() {
 			l.report(bad...)

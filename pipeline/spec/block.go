@@ -122,7 +122,8 @@ func Default[T Value](a *Attribute, p *T, v T) *Attribute {
 
 // Blocks binds the nested blocks name, with the given labels, to a slice: each occurrence appends an
 // element, which def describes and binds.
-func Blocks[T any](b *Block, name string, labels []string, p *[]*T, def func(b *Block, t *T, labels []string)) *Nested {
+func Blocks[T any](b *Block, name string, labels []string, p *[]*T,
+	def func(b *Block, t *T, labels []string)) *Nested {
 	n := &Nested{Name: name, Labels: labels}
 	n.DescribeAs = func(given ...string) *Block {
 		nb := &Block{Type: name, Labels: labels}

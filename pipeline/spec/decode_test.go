@@ -120,9 +120,11 @@ dynamic "table" {
 format "avro" {}
 `[0:])
 	want := every{
-		login: login{"h", "5"}, Yes: true, Count: 5, Big: 1<<63 - 1, Ratio: 0.5, Wait: 90 * time.Second, Size: 64 << 20,
+		login: login{"h", "5"}, Yes: true, Count: 5, Big: 1<<63 - 1, Ratio: 0.5, Wait: 90 * time.Second,
+		Size:  64 << 20,
 		Names: []string{"slot", "publication"}, Labels: map[string]string{"a": "x", "b.c": "1"},
-		One: spec.Ref{Kind: "sink", Name: "x"}, Many: []spec.Ref{{Kind: "source", Name: "a"}, {Kind: "source", Name: "b", Key: "eu"}},
+		One: spec.Ref{Kind: "sink", Name: "x"}, Many: []spec.Ref{{Kind: "source", Name: "a"},
+			{Kind: "source", Name: "b", Key: "eu"}},
 		Mode: "never", Tables: []*table{{Pattern: "a.*", Omit: []string{"x"}}, {Pattern: "b.*"}, {Pattern: "c.*"}},
 		Format: new("avro"), checked: 1,
 	}

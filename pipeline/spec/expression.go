@@ -79,7 +79,8 @@ func hyphens(e hclsyntax.Expression) hcl.Diagnostics {
 	return diags
 }
 
-func (d *decoder) rowExprs(attr string, expr hcl.Expression, ctx *hcl.EvalContext) (map[string]Expr, hcl.Diagnostics) {
+func (d *decoder) rowExprs(attr string, expr hcl.Expression, ctx *hcl.EvalContext) (map[string]Expr,
+	hcl.Diagnostics) {
 	pairs, diags := hcl.ExprMap(expr)
 	if diags.HasErrors() {
 		return nil, hcl.Diagnostics{errorAt(expr.Range(), "Not a map",

@@ -27,7 +27,8 @@ func (d *decoder) nested(blocks hcl.Blocks, skip map[string]bool, ctx *hcl.EvalC
 			continue
 		}
 		if at, twice := first[name]; twice && n.Single {
-			diag := errorAt(b.DefRange, "Duplicate block", "There can be only one block "+strconv.Quote(name)+" here.")
+			diag := errorAt(b.DefRange, "Duplicate block", "There can be only one block "+strconv.Quote(name)+
+				" here.")
 			diag.Extra = &Extra{Notes: []Note{{Range: at, Text: "first given here"}}}
 			d.diags = append(d.diags, diag)
 			continue
@@ -52,7 +53,8 @@ func (d *decoder) find(name string) *Nested {
 }
 
 // one decodes one nested block.
-func (d *decoder) one(n *Nested, labels []string, at []hcl.Range, body hcl.Body, header hcl.Range, ctx *hcl.EvalContext) {
+func (d *decoder) one(n *Nested, labels []string, at []hcl.Range, body hcl.Body, header hcl.Range,
+	ctx *hcl.EvalContext) {
 	if len(n.Options) > 0 && len(labels) > 0 && !slices.Contains(n.Options, labels[0]) {
 		d.fail(at[0], "Unknown "+n.Name, "There is no "+n.Name+" "+strconv.Quote(labels[0])+"; it is one of "+
 			Quoted(n.Options)+"."+DidYouMean(labels[0], n.Options, strconv.Quote))
@@ -104,7 +106,8 @@ func (d *decoder) dynamic(n *Nested, b *hcl.Block, ctx *hcl.EvalContext) int {
 		d.fail(each.Expr.Range(), "Wrong type", "\"for_each\" takes a list, a set or a map.")
 		return 1
 	case v.LengthInt() > maxDynamic:
-		d.fail(each.Expr.Range(), "Too many blocks", "A dynamic block makes at most "+strconv.Itoa(maxDynamic)+" blocks.")
+		d.fail(each.Expr.Range(), "Too many blocks", "A dynamic block makes at most "+strconv.Itoa(maxDynamic)+
+			" blocks.")
 		return 1
 	}
 	count := 0

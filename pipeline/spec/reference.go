@@ -89,7 +89,8 @@ func (d *refDecoder) quoted(rng hcl.Range, text string) {
 		d.fail(rng, "Not a reference", "A reference is written without quotes: "+text)
 		return
 	}
-	d.fail(rng, "Not a reference", strconv.Quote(d.attr)+" takes a reference, written without quotes: "+d.sample()+".")
+	d.fail(rng, "Not a reference", strconv.Quote(d.attr)+
+		" takes a reference, written without quotes: "+d.sample()+".")
 }
 
 func componentKinds() []string { return []string{"source", "transform", "sink", "connection"} }

@@ -128,7 +128,8 @@ func unknownRoot(attr string, t hcl.Traversal, ctx *hcl.EvalContext, also Scope)
 		return errorAt(rng, "No table here", strconv.Quote(attr)+" is read before there are tables: table.name and"+
 			" its like can only be used in table templates (topic, into) and row expressions.")
 	case "source", "transform", "sink", "connection":
-		return errorAt(rng, "Reference not expected", strconv.Quote(attr)+" takes a value, not a reference to a block.")
+		return errorAt(rng, "Reference not expected", strconv.Quote(attr)+
+			" takes a value, not a reference to a block.")
 	case "each":
 		return errorAt(rng, "No each here", "each.key and each.value exist only in a block with for_each.")
 	}

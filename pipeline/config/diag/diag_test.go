@@ -36,8 +36,9 @@ func TestTextShowsPlace(t *testing.T) {
 	text := "a = 1\n\tcafé = \"x\"\r\nlast"
 	got := render(t, text, false,
 		&hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: "Second", Subject: at(text, 3, 1, 4)},
-		&hcl.Diagnostic{Severity: hcl.DiagError, Summary: "First", Detail: "Two\nlines.", Subject: at(text, 2, 10, 3),
-			Extra: &spec.Extra{Notes: []spec.Note{{Range: *at(text, 1, 1, 1), Text: "see here"}}}})
+		&hcl.Diagnostic{Severity: hcl.DiagError, Summary: "First", Detail: "Two\nlines.",
+			Subject: at(text, 2, 10, 3),
+			Extra:   &spec.Extra{Notes: []spec.Note{{Range: *at(text, 1, 1, 1), Text: "see here"}}}})
 	want := `error: First
   --> a.hcl:2:10
   |
@@ -65,7 +66,8 @@ warning: Second
 func TestTextHidesAndCleans(t *testing.T) {
 	text := "password = \"c4nary\"\ndsn = \"postgres://u:c4nary@h/d\"\nx = \"\x1b[31m\""
 	for line := 1; line <= 3; line++ {
-		got := render(t, text, false, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "S\x1b", Subject: at(text, line, 1, 3)})
+		got := render(t, text, false, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "S\x1b",
+			Subject: at(text, line, 1, 3)})
 		if strings.Contains(got, "c4nary") || strings.Contains(got, "\x1b") {
 			t.Errorf("line %d: %q", line, got)
 		}
@@ -73,7 +75,8 @@ func TestTextHidesAndCleans(t *testing.T) {
 }
 
 func TestTextColour(t *testing.T) {
-	got := render(t, "a = 1", true, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "S", Subject: at("a = 1", 1, 1, 1)})
+	got := render(t, "a = 1", true, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "S",
+		Subject: at("a = 1", 1, 1, 1)})
 	if !strings.Contains(got, "\x1b[1;31merror\x1b[0m: \x1b[1mS\x1b[0m") {
 		t.Errorf("%q", got)
 	}
@@ -92,7 +95,8 @@ func TestFromDropsRepeats(t *testing.T) {
 func TestLongLineIsCut(t *testing.T) {
 	text := "x = \"" + strings.Repeat("ä", 500) + "\" !"
 	start := len(text) - 1
-	got := render(t, text, false, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "S", Subject: at(text, 1, start+1, 1)})
+	got := render(t, text, false, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "S",
+		Subject: at(text, 1, start+1, 1)})
 	for line := range strings.Lines(got) {
 		if len(line) > 200 {
 			t.Errorf("a line of %d bytes", len(line))
@@ -107,7 +111,8 @@ func TestLongLineIsCut(t *testing.T) {
 
 func TestGitHub(t *testing.T) {
 	var b strings.Builder
-	diags := hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "A: b, c", Detail: "100%\nsure", Subject: at("a = 1", 1, 1, 1)}}
+	diags := hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "A: b, c", Detail: "100%\nsure",
+		Subject: at("a = 1", 1, 1, 1)}}
 	if err := diag.GitHub(&b, diag.From(diags, nil)); err != nil {
 		t.Fatal(err)
 	}

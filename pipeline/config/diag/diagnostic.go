@@ -106,7 +106,8 @@ func (s snippets) diagnostic(d *hcl.Diagnostic) Diagnostic {
 		out.Range, out.Snippet = &rng, s.snippet(*d.Subject)
 	}
 	for _, n := range spec.ExtraOf(d).Notes {
-		out.Notes = append(out.Notes, Note{Text: clean(n.Text), Range: rangeOf(n.Range), Snippet: s.snippet(n.Range)})
+		out.Notes = append(out.Notes, Note{Text: clean(n.Text), Range: rangeOf(n.Range),
+			Snippet: s.snippet(n.Range)})
 	}
 	return out
 }
