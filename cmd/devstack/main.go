@@ -68,7 +68,7 @@ func parse(args []string) (options, error) {
 	f := flag.NewFlagSet("devstack", flag.ContinueOnError)
 	only := f.String("only", "", "start only these, of "+strings.Join(services[:], ","))
 	f.StringVar(&o.dir, "dir", "", "keep the data in this `directory` (default: a temporary one, removed)")
-	f.IntVar(&o.ports, "port-base", -1, "first port of four; 0 takes free ones (default 15400, with a command 0)")
+	f.IntVar(&o.ports, "port-base", portBase, "first `port` of four; 0 takes free ones, as does a command without this flag")
 	f.StringVar(&o.envFile, "env-file", "", "write the addresses to this `file` for a shell to read; removed at the end")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -83,12 +83,10 @@ func parse(args []string) (options, error) {
 			return o, fmt.Errorf("--only %s: want some of %s", name, strings.Join(services[:], ", "))
 		}
 	}
-	switch {
-	case o.ports >= 0:
-	case len(o.command) > 0:
+	given := false
+	f.Visit(func(set *flag.Flag) { given = given || set.Name == "port-base" })
+	if len(o.command) > 0 && !given {
 		o.ports = 0
-	default:
-		o.ports = portBase
 	}
 	return o, nil
 }
