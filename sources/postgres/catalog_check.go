@@ -149,7 +149,7 @@ func (c *catalog) checkColumns(r *relation, s shape) []spec.Finding {
 		if col.Kind == pipeline.Bytes && r.Rows > 0 && r.Bytes/r.Rows > bigRow {
 			add(spec.Warning, codeBigBytea, fmt.Sprintf("%s.%s is a bytea and the rows are large", r, col.Name),
 				"a value above 500 MB cannot be sent as text: such a row would stop the slot for ever",
-				"binary = true")
+				`binary = "on"`)
 		}
 	}
 	return out
