@@ -88,12 +88,12 @@ func (l *lane) runStaged(ctx context.Context, p *plan, s *statement, in *list) (
 		}
 		l.staged[s.name] = true
 	}
-	if l.filled[s.name] {
+	if l.filled[s.name] != "" {
 		if err := l.conn.run(ctx, "TRUNCATE "+s.stage); err != nil {
 			return 0, err
 		}
 	}
-	l.filled[s.name] = true
+	l.filled[s.name] = s.stage
 	l.reader.Reset(s.copyEnc, in.values)
 	if _, err := l.copy(ctx, p, s.copySQL, in); err != nil {
 		return 0, err

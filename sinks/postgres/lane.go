@@ -19,8 +19,8 @@ type lane struct {
 	stream   pipeline.Stream
 	kept     pipeline.Position
 	prepared map[string]bool
-	staged   map[string]bool // staging tables that exist
-	filled   map[string]bool // staging tables with rows of this transaction
+	staged   map[string]bool   // staging tables that exist
+	filled   map[string]string // staging tables with rows of this transaction, by their statements
 
 	lastTx   *pipeline.Tx
 	lastIn   bool
@@ -45,7 +45,7 @@ func (s *Sink) newLane(ctx context.Context) (*lane, error) {
 		return nil, err
 	}
 	l := &lane{sink: s, conn: c, prepared: map[string]bool{}, staged: map[string]bool{},
-		filled: map[string]bool{}, current: map[*target]*group{}}
+		filled: map[string]string{}, current: map[*target]*group{}}
 	for name, sql := range map[string]string{"pipe_mark": s.state.markSQL(), "pipe_fence": s.state.fenceSQL(),
 		"pipe_forget": s.state.forgetSQL(), "pipe_commit": "COMMIT"} {
 		if _, err := c.Prepare(ctx, name, sql, nil); err != nil {
@@ -80,7 +80,7 @@ const savepoint = "pipe"
 // begin opens the transaction, or a new savepoint in the open one.
 func (l *lane) begin(ctx context.Context) error {
 	if l.open {
-		return l.conn.run(ctx, "RELEASE SAVEPOINT "+savepoint+"; SAVEPOINT "+savepoint)
+		return l.conn.run(ctx, "RELEASE SAVEPOINT "+savepoint+"; "+l.empty()+"SAVEPOINT "+savepoint)
 	}
 	if len(l.prepared) > maxPrepared {
 		if err := l.forget(ctx); err != nil {
@@ -90,6 +90,20 @@ func (l *lane) begin(ctx context.Context) error {
 	l.open = true
 	clear(l.filled)
 	return l.conn.run(ctx, "BEGIN; SAVEPOINT "+savepoint)
+}
+
+// empty returns what empties the staging tables of earlier batches. Outside of a savepoint the server
+// does it in place from the second time on; inside, each TRUNCATE would leave a file behind until the
+// end of the transaction.
+func (l *lane) empty() string {
+	sql := ""
+	for name, stage := range l.filled {
+		if l.staged[name] {
+			sql += "TRUNCATE " + stage + "; "
+			delete(l.filled, name)
+		}
+	}
+	return sql
 }
 
 // forget drops what the session has collected for tables it may not see again.

@@ -28,7 +28,9 @@ func TestStagedRepair(t *testing.T) {
 	pipetest.Exec(t, dsn, "CREATE TABLE users (id bigint PRIMARY KEY, email text UNIQUE, bio text)")
 	sink, s := start(t, configure(t, dsn, "")), users()
 	const rows = 2 * stageRows
-	name := func(i int) pipeline.Value { return pipeline.StringValue(pipeline.Text, string(rune('A'+i%26))+pipetest.RowText(&pipeline.Row{})+string(pipetest.Position(i))) }
+	name := func(i int) pipeline.Value {
+		return pipeline.StringValue(pipeline.Text, string(rune('A'+i%26))+pipetest.RowText(&pipeline.Row{})+string(pipetest.Position(i)))
+	}
 	b := pipetest.NewBatch(s)
 	for i := range rows {
 		b.Insert(i, name(i), "bio")
