@@ -93,8 +93,8 @@ func blockOf(steps []string) (*spec.Block, []string, error) {
 	r := components()
 	types := r.Types(steps[0])
 	if types == nil {
-		return nil, nil, usage("%q is not a kind of block%s; kinds are pipeline, moved, %s", steps[0],
-			didYouMean(steps[0], append(config.Kinds(), "pipeline", "moved")), strings.Join(config.Kinds(), ", "))
+		return nil, nil, usage("%q is not a kind of block; kinds are pipeline, moved, %s%s", steps[0],
+			strings.Join(config.Kinds(), ", "), didYouMean(steps[0], append(config.Kinds(), "pipeline", "moved")))
 	}
 	if len(steps) == 1 {
 		return nil, nil, usage("which %s? There are %s", steps[0], steps[0]+

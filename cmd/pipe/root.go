@@ -99,7 +99,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.PersistentFlags().Bool("json", false, "print one JSON object {command, ok, summary, result, error}")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage("%w; see %s --help", err, cmd.CommandPath())
+		return usage("%w (see %s --help)", err, cmd.CommandPath())
 	})
 	root.AddCommand(commands()...)
 	for _, cmd := range root.Commands() {
@@ -125,7 +125,7 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 			return nil
 		}
 		if err := check(cmd, args); err != nil {
-			return usage("%w; see %s --help", err, cmd.CommandPath())
+			return usage("%w (see %s --help)", err, cmd.CommandPath())
 		}
 		return nil
 	}
