@@ -36,6 +36,9 @@ func (b *builder) build(ctx context.Context) (*engine.Engine, error) {
 		Limits: engine.Limits{Batches: s.Batches, Rows: s.BatchRows, Bytes: int64(s.BatchBytes),
 			Linger: s.Linger, Grace: s.Grace},
 	}
+	for _, m := range b.config.Moved {
+		g.Moves = append(g.Moves, engine.Move{From: m.From.String(), To: m.To.String()})
+	}
 	err := b.openAll(ctx, &g)
 	if err == nil {
 		g.Store, err = b.store()

@@ -15,6 +15,7 @@ type Engine struct {
 	limits     Limits
 	log        *slog.Logger
 	store      pipeline.Store
+	moves      []Move
 	sources    []*source
 	transforms []*transform
 	sinks      []*sink
@@ -36,7 +37,7 @@ func New(g Graph) (*Engine, error) {
 	if err := checkGraph(&g); err != nil {
 		return nil, &pipeline.Error{Class: pipeline.Input, Err: err}
 	}
-	e := &Engine{name: g.Name, limits: g.Limits.withDefaults(), log: g.Log, store: g.Store,
+	e := &Engine{name: g.Name, limits: g.Limits.withDefaults(), log: g.Log, store: g.Store, moves: g.Moves,
 		start: time.Now(), tracker: newTracker(pipeline.Checkpoint{})}
 	if e.log == nil {
 		e.log = slog.Default()

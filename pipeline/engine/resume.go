@@ -16,7 +16,7 @@ func (e *Engine) resume(ctx context.Context) (pipeline.Checkpoint, error) {
 		if err != nil {
 			return nil, atNode("state", err)
 		}
-		stored = cp.Clone()
+		stored = rename(cp.Clone(), e.moves)
 	}
 	kept := map[*sink]pipeline.Checkpoint{}
 	for _, k := range e.sinks {
@@ -31,6 +31,7 @@ func (e *Engine) resume(ctx context.Context) (pipeline.Checkpoint, error) {
 		if err != nil {
 			return nil, atNode(k.address, err)
 		}
+		kept[k] = rename(kept[k], e.moves)
 	}
 	out := stored.Clone()
 	for _, s := range e.sources {
