@@ -29,6 +29,7 @@ type lane struct {
 	bytes   int
 	room    int
 	events  []envelope.Event
+	memo    envelope.Memo
 	schema  *pipeline.Schema // of table
 	table   *table
 
@@ -69,6 +70,7 @@ func (l *lane) release() {
 // write sends the rows of a batch in flights that end acknowledged.
 func (l *lane) write(ctx context.Context, b *pipeline.Batch) error {
 	start := time.Now()
+	l.memo.Forget()
 	l.begin()
 	for i := range b.Rows {
 		if err := l.row(ctx, &b.Rows[i], start); err != nil {
@@ -136,6 +138,7 @@ func (l *lane) row(ctx context.Context, r *pipeline.Row, now time.Time) error {
 		return err
 	}
 	for i := range l.events {
+		l.events[i].Memo = &l.memo
 		if err := l.produce(&l.events[i], now); err != nil {
 			return err
 		}

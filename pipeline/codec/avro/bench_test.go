@@ -32,11 +32,13 @@ func run(t testing.TB, o envelope.Options) func() {
 	g := compile(t, o, r.Schema, "shop.public.products")
 	var events []envelope.Event
 	var buf []byte
+	var memo envelope.Memo
 	return func() {
 		var err error
 		if events, err = g.Plan.Events(events[:0], r, 1_795_169_472_200_111_222); err != nil {
 			t.Fatal(err)
 		}
+		events[0].Memo = &memo
 		if buf, err = g.AppendKey(buf[:0], &events[0], events[0].Key); err != nil {
 			t.Fatal(err)
 		}
@@ -62,6 +64,7 @@ func TestNoAllocations(t *testing.T) {
 		}
 	}
 	events, _ := g.Plan.Events(nil, r, 1)
+	events[0].Memo = new(envelope.Memo)
 	buf := make([]byte, 0, 4096)
 	n := testing.AllocsPerRun(100, func() {
 		if _, err := g.AppendValue(buf, &events[0]); err != nil {

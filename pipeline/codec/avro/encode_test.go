@@ -211,3 +211,27 @@ func TestLongs(t *testing.T) {
 		}
 	}
 }
+
+// TestMemo encodes rows of two transactions and tables in turn, with and without a memo.
+func TestMemo(t *testing.T) {
+	var memo envelope.Memo
+	for i := range 12 {
+		r := productRow()
+		r.Schema.System = []pipeline.System{pipeline.PostgreSQL, pipeline.MariaDB}[i/6]
+		g := compile(t, envelope.Options{Name: "srv"}, r.Schema, "x")
+		for n := range 2 {
+			r.Tx, r.At = &pipeline.Tx{ID: uint64(i), LSN: uint64(7 * i), Time: int64(i), Snapshot: n == 1}, uint64(i)
+			for now := range int64(2) {
+				events, _ := g.Plan.Events(nil, r, now)
+				want, err := g.AppendValue(nil, &events[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				events[0].Memo = &memo
+				if got, _ := g.AppendValue(nil, &events[0]); string(got) != string(want) {
+					t.Fatalf("with a memo:\n%x\nwithout:\n%x", got, want)
+				}
+			}
+		}
+	}
+}

@@ -37,11 +37,29 @@ func (g *Program) appendEnvelope(dst []byte, e *envelope.Event) ([]byte, error) 
 	if dst, err = g.image(dst, e, envelope.After, e.After); err != nil {
 		return dst, err
 	}
-	dst = g.parts.append(dst, e.Row)
+	m := e.Memo
+	if m == nil {
+		m = &envelope.Memo{}
+	}
+	g.remember(m, e)
+	dst = g.parts.append(dst, e.Row, m)
 	dst = append(dst, 0, 2, e.Op) // no transaction; op, a string of one byte
-	dst = appendLong(append(dst, 2), e.Now/1_000_000)
-	dst = appendLong(append(dst, 2), e.Now/1000)
-	return appendLong(append(dst, 2), e.Now), nil
+	return append(dst, m.Tail...), nil
+}
+
+// remember encodes what the events of one transaction, and of one batch, have in common.
+func (g *Program) remember(m *envelope.Memo, e *envelope.Event) {
+	if m.Plan != g.Plan || m.Tx != e.Row.Tx {
+		m.Plan, m.Tx = g.Plan, e.Row.Tx
+		g.parts.remember(m, e.Row.Tx)
+	}
+	if m.Now == e.Now && len(m.Tail) > 0 {
+		return
+	}
+	m.Now = e.Now
+	m.Tail = appendLong(append(m.Tail[:0], 2), e.Now/1_000_000)
+	m.Tail = appendLong(append(m.Tail, 2), e.Now/1000)
+	m.Tail = appendLong(append(m.Tail, 2), e.Now)
 }
 
 func (g *Program) image(dst []byte, e *envelope.Event, img envelope.Image, row []pipeline.Value) ([]byte, error) {
@@ -51,31 +69,37 @@ func (g *Program) image(dst []byte, e *envelope.Event, img envelope.Image, row [
 	return g.row(append(dst, 2), e, img, row)
 }
 
-// append appends the source block of a row.
-func (s *source) append(dst []byte, r *pipeline.Row) []byte {
-	tx := r.Tx
+// remember encodes the parts of the source block that a transaction's rows share.
+func (s *source) remember(m *envelope.Memo, tx *pipeline.Tx) {
 	micros := envelope.Micros1970(tx)
-	dst = append(dst, s.head...)
-	dst = appendLong(dst, micros/1000)
-	dst = appendString(append(dst, 0), envelope.SnapshotText(tx))
-	dst = append(dst, s.db...)
+	m.Head = appendLong(append(m.Head[:0], s.head...), micros/1000)
+	m.Head = appendString(append(m.Head, 0), envelope.SnapshotText(tx))
+	m.Head = append(m.Head, s.db...)
+	m.Middle = appendLong(append(m.Middle[:0], 2), micros)
+	m.Middle = appendLong(append(m.Middle, 2), micros*1000)
+	m.Middle = append(m.Middle, s.table...)
 	if s.maria {
-		dst = append(dst, 0)
-	} else {
-		dst = append(dst, 2, 0)
-		start := len(dst) - 1
-		dst = fixLength(envelope.AppendSequence(dst, r), start)
+		m.Head = append(m.Head, 0)
+		return
 	}
-	dst = appendLong(append(dst, 2), micros)
-	dst = appendLong(append(dst, 2), micros*1000)
-	dst = append(dst, s.table...)
+	m.Head = append(m.Head, 2)
+	m.Middle = appendNonZero(m.Middle, int64(tx.ID))
+	m.Order = envelope.AppendOrder(m.Order[:0], tx)
+}
+
+// append appends the source block of a row.
+func (s *source) append(dst []byte, r *pipeline.Row, m *envelope.Memo) []byte {
+	dst = append(dst, m.Head...)
 	if s.maria {
-		return appendMaria(dst, r)
+		return appendMaria(append(dst, m.Middle...), r)
 	}
-	dst = appendNonZero(dst, int64(tx.ID))
+	start := len(dst)
+	dst = append(append(dst, 0), m.Order...)
+	dst = fixLength(envelope.AppendOrdinal(dst, r), start)
+	dst = append(dst, m.Middle...)
 	dst = appendNonZero(dst, envelope.LSN(r))
 	dst = append(dst, 0) // xmin
-	dst = appendNonEmpty(dst, tx.Origin)
+	dst = appendNonEmpty(dst, r.Tx.Origin)
 	return append(dst, 0) // origin_lsn
 }
 

@@ -18,7 +18,22 @@ type Event struct {
 	Header string           // name of the header with the other key; "": none
 	Other  []pipeline.Value // a row holding the other key
 	Now    int64            // when it is encoded, nanoseconds since 1970
+	Memo   *Memo            // what an encoder may remember between the events of a batch; nil: nothing
 }
+
+// Memo is memory of an encoder that belongs to its caller: what the events of one transaction and
+// table have in common, encoded. Forget it before another batch, whose transactions may lie where
+// earlier ones did.
+type Memo struct {
+	Plan                *Plan
+	Tx                  *pipeline.Tx
+	Head, Middle, Order []byte
+	Now                 int64
+	Tail                []byte
+}
+
+// Forget empties the memo and keeps its memory.
+func (m *Memo) Forget() { m.Plan, m.Tx, m.Now, m.Tail = nil, nil, 0, m.Tail[:0] }
 
 // Image says which row of an event is encoded.
 type Image uint8
@@ -264,7 +279,16 @@ func LSN(r *pipeline.Row) int64 {
 
 // AppendSequence appends source.sequence, a JSON text: ["<commit LSN>","<LSN>"].
 func AppendSequence(dst []byte, r *pipeline.Row) []byte {
-	dst = strconv.AppendUint(append(dst, '[', '"'), r.Tx.LSN, 10)
-	dst = strconv.AppendInt(append(dst, '"', ',', '"'), LSN(r), 10)
-	return append(dst, '"', ']')
+	return AppendOrdinal(AppendOrder(dst, r.Tx), r)
+}
+
+// AppendOrder appends the part of AppendSequence that a transaction's rows share.
+func AppendOrder(dst []byte, tx *pipeline.Tx) []byte {
+	dst = strconv.AppendUint(append(dst, '[', '"'), tx.LSN, 10)
+	return append(dst, '"', ',', '"')
+}
+
+// AppendOrdinal appends the rest.
+func AppendOrdinal(dst []byte, r *pipeline.Row) []byte {
+	return append(strconv.AppendInt(dst, LSN(r), 10), '"', ']')
 }
