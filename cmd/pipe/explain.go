@@ -17,7 +17,7 @@ func explainCommand() *cobra.Command {
 		Use:   "explain PATH",
 		Short: "Explain what a block or an attribute takes",
 		Long: "Explains a component type, one of its blocks or one attribute: what it means, what it may be, and its\n" +
-			"default. PATH is KIND.TYPE, then names of blocks and attributes; or pipeline, or moved.",
+			"default. PATH is KIND.TYPE, then names of blocks and attributes; or pipeline, variable or moved.",
 		Example: "  pipe explain source.postgres\n" +
 			"  pipe explain source.postgres.slot\n" +
 			"  pipe explain sink.kafka.format.avro\n" +
@@ -89,12 +89,14 @@ func blockOf(steps []string) (*spec.Block, []string, error) {
 		return config.PipelineBlock(), steps[1:], nil
 	case "moved":
 		return config.MovedBlock(), steps[1:], nil
+	case "variable":
+		return config.VariableBlock(), steps[1:], nil
 	}
 	r := components()
 	types := r.Types(steps[0])
 	if types == nil {
-		return nil, nil, usage("%q is not a kind of block; kinds are pipeline, moved, %s%s", steps[0],
-			strings.Join(config.Kinds(), ", "), didYouMean(steps[0], append(config.Kinds(), "pipeline", "moved")))
+		return nil, nil, usage("%q is not a kind of block; kinds are pipeline, variable, moved, %s%s", steps[0],
+			strings.Join(config.Kinds(), ", "), didYouMean(steps[0], append(config.Kinds(), "pipeline", "variable", "moved")))
 	}
 	if len(steps) == 1 {
 		return nil, nil, usage("which %s? There are %s", steps[0], steps[0]+
@@ -279,7 +281,7 @@ func printAttr(w io.Writer, path string, a explainedAttr) {
 
 // completePaths offers KIND.TYPE.NAME paths to a shell.
 func completePaths(_ *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	paths := []string{"pipeline", "moved"}
+	paths := []string{"pipeline", "variable", "moved"}
 	r := components()
 	for _, kind := range config.Kinds() {
 		for _, typ := range r.Types(kind) {

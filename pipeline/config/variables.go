@@ -144,8 +144,26 @@ type variableSpec struct {
 
 // Spec describes the block.
 func (v *variableSpec) Spec(b *spec.Block) {
-	spec.Attr(b, "description", &v.Description)
-	spec.Attr(b, "sensitive", &v.Sensitive)
+	b.Doc("A value given when the configuration is loaded, by --var NAME=VALUE or --var-file; used as var.NAME.")
+	spec.Attr(b, "description", &v.Description).Doc("What it is for.")
+	spec.Attr(b, "sensitive", &v.Sensitive).Doc("Never show its value.")
+}
+
+// VariableBlock describes the variable block, for "pipe explain variable".
+func VariableBlock() *spec.Block {
+	b := spec.Describe("variable", &variableSpec{})
+	var text string
+	a := spec.Attr(b, "type", &text).Example("map(object({ host = string, port = optional(number, 5432) }))").
+		Doc("string, number, bool, list(T), set(T), map(T), object({ NAME = T }), any; optional(T, DEFAULT) in objects.")
+	a.Kind = "type"
+	a = spec.Attr(b, "default", &text).Doc("Its value where none is given; without one it must be given.")
+	a.Kind = "value of the type"
+	spec.Blocks(b, "validation", nil, new([]*string), func(b *spec.Block, _ *string, _ []string) {
+		b.Doc("A condition that the value must meet.")
+		spec.Attr(b, "condition", new(bool)).Required().Example("var.port < 65536").Doc("True where the value is good.")
+		spec.Attr(b, "error_message", new(string)).Required().Doc("What to say where it is not.")
+	})
+	return b
 }
 
 func (l *loader) variableValue(v *variable, g *given) (cty.Value, bool) {

@@ -43,3 +43,24 @@ func TestSecretNeverShows(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// FuzzUnits holds that what is read is neither negative nor changed by rendering it.
+func FuzzUnits(f *testing.F) {
+	for _, seed := range []string{"10s", "1d12h", "64MiB", "1.5KiB", "9223372036854775807B", "x", "1e300TB"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if d, err := spec.ParseDuration(text); err == nil {
+			again, err := spec.ParseDuration(d.String())
+			if d < 0 || err != nil || again != d {
+				t.Errorf("%q: %v, then %v, %v", text, d, again, err)
+			}
+		}
+		if n, err := spec.ParseBytes(text); err == nil {
+			again, err := spec.ParseBytes(n.String())
+			if n < 0 || err != nil || n < 1<<53 && again != n {
+				t.Errorf("%q: %v, then %v, %v", text, n, again, err)
+			}
+		}
+	})
+}
