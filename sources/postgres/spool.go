@@ -40,6 +40,9 @@ type heldTx struct {
 
 // newSpool removes what an earlier process left behind.
 func newSpool(dir string, limit int) (*spool, error) {
+	if dir == "" {
+		dir = os.TempDir()
+	}
 	left, err := filepath.Glob(filepath.Join(dir, spillPrefix+"*"+spillSuffix))
 	if err != nil {
 		return nil, fmt.Errorf("spill directory: %w", err)

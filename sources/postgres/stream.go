@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -60,6 +59,7 @@ type stream struct {
 
 	marked   uint64    // LSN of the last mark
 	markedAt time.Time // when an idle stream was marked last
+	got      bool      // something was read since the last look around
 	heard    time.Time // when something was read last
 	reached  bool
 }
@@ -68,11 +68,7 @@ type stream struct {
 func (r *runner) stream(ctx context.Context, start uint64, out pipeline.Output) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	dir, err := r.spillDir()
-	if err != nil {
-		return err
-	}
-	sp, err := newSpool(dir, int(r.config.Spill))
+	sp, err := newSpool(r.env.Dir, int(r.config.Spill))
 	if err != nil {
 		return err
 	}
@@ -99,24 +95,15 @@ func (r *runner) stream(ctx context.Context, start uint64, out pipeline.Output) 
 	return err
 }
 
-// begun resets what is reported.
+// begun resets what is reported. The start was saved, or is where the slot stands anyway.
 func (r *runner) begun(start uint64) {
 	p := &r.source.progress
-	if start > p.committed.Load() && !r.env.DryRun {
-		p.received.Store(start)
+	if old := p.committed.Load(); start > old {
+		p.committed.CompareAndSwap(old, start)
 	}
 	p.emitted.Store(start)
 	p.advance(max(start, r.server.Flushed))
 	p.enter("streaming")
-}
-
-// spillDir returns the directory for spill files.
-func (r *runner) spillDir() (string, error) {
-	if r.env.Dir != "" {
-		return r.env.Dir, nil
-	}
-	dir, err := os.MkdirTemp("", "pipe-stream-")
-	return dir, err
 }
 
 // startReplication begins the stream (PostgreSQL documentation, "Logical Streaming Replication
@@ -222,6 +209,9 @@ func (s *stream) finish() error {
 // dry is called when everything that had come was read: the moment to hand over what is in hand.
 func (s *stream) dry() error {
 	now := time.Now()
+	if s.got {
+		s.got, s.heard = false, now
+	}
 	wait := lookAround
 	if b := s.batch; b != nil && len(b.Marks) > 0 {
 		if s.out.Idle() || now.Sub(s.since) >= linger {
@@ -248,6 +238,9 @@ func (s *stream) interrupted(err error) error {
 	if err := s.dry(); err != nil {
 		return err
 	}
+	if err := s.idle(); err != nil {
+		return err
+	}
 	silent := time.Since(s.heard)
 	if silent > max(silentFor, 2*s.server.SenderTimeout) {
 		return failed(pipeline.Retryable, "", "the server has been silent for %v", silent.Round(time.Second))
@@ -260,6 +253,7 @@ func (s *stream) interrupted(err error) error {
 
 // data handles the content of a CopyData message.
 func (s *stream) data(data []byte) error {
+	s.got = true
 	if len(data) >= xlogHeader && data[0] == 'w' {
 		return s.change(binary.BigEndian.Uint64(data[1:]), data[xlogHeader:])
 	}
@@ -273,7 +267,6 @@ func (s *stream) data(data []byte) error {
 // that a place to resume, and as a mark it goes through the pipeline like any other: so the slot of
 // a quiet database moves, and never past a row in flight.
 func (s *stream) keepalive(end uint64, reply bool) error {
-	s.heard = time.Now()
 	s.source.advance(end)
 	if reply {
 		s.sender.wake(false)
@@ -286,18 +279,23 @@ func (s *stream) keepalive(end uint64, reply bool) error {
 		s.reached = true
 		return nil
 	}
-	if b := s.batch; b != nil {
-		if len(b.Marks) == 0 || b.Marks[len(b.Marks)-1].End < len(b.Rows) {
-			return s.mark(end) // a logical message outside of any transaction
-		}
+	if b := s.batch; b != nil && (len(b.Marks) == 0 || b.Marks[len(b.Marks)-1].End < len(b.Rows)) {
+		return s.mark(end) // a logical message outside of any transaction
+	}
+	return s.idle()
+}
+
+// idle marks a stream that moves without bringing rows, not too often.
+func (s *stream) idle() error {
+	if s.tx != nil || s.dec.InStream() || s.batch != nil || s.endLSN <= s.marked {
 		return nil
 	}
-	due := s.heard.Sub(s.markedAt) >= idleEvery || end-s.marked >= idleBytes
-	if end <= s.marked || !due {
+	now := time.Now()
+	if now.Sub(s.markedAt) < idleEvery && s.endLSN-s.marked < idleBytes {
 		return nil
 	}
-	s.markedAt = s.heard
-	if err := s.mark(end); err != nil {
+	s.markedAt = now
+	if err := s.mark(s.endLSN); err != nil {
 		return err
 	}
 	return s.emit()
