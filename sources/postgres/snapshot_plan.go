@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/codec/pgtext"
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 )
@@ -187,7 +188,7 @@ func sampleSQL(p *part, names []string, n int) (string, error) {
 	for _, name := range names {
 		a := p.leaf.Attribute(name)
 		if a == nil {
-			return "", fmt.Errorf("there is no column %s to cut by", name)
+			return "", failed(pipeline.Input, "chunk_by names a column of the table", "there is no column %s to cut by", name)
 		}
 		quoted, texts = append(quoted, quoteName(name)), append(texts, a.Output)
 	}

@@ -380,6 +380,13 @@ func TestSnapshotErrors(t *testing.T) {
 			t.Fatalf("got %v", err)
 		}
 	})
+	t.Run("cut by nothing", func(t *testing.T) {
+		table := l.table("public", "big", 3000)
+		table.ChunkBy = "nope"
+		if _, err := l.snapshotter(2, table).run(t.Context(), &pipetest.Collect{}); pipeline.ClassOf(err) != pipeline.Input {
+			t.Fatalf("got %v", err)
+		}
+	})
 	t.Run("row level security", func(t *testing.T) {
 		s := l.snapshotter(1, l.table("public", "secured", 10))
 		c := l.source
