@@ -112,14 +112,16 @@ func (l *lane) truncate(ctx context.Context, g *group) error {
 		case policy == truncatesIgnore || l.sink.cfg.Write == writeAppend:
 			continue
 		case policy == truncatesFail:
-			return &rowFault{row: r, plan: p, err: &pipeline.Error{Class: pipeline.Input, Table: r.Schema.Name(), Pos: r.Tx.Pos,
+			return &rowFault{row: r, plan: p, err: &pipeline.Error{Class: pipeline.Input,
+				Table: r.Schema.Name(), Pos: r.Tx.Pos,
 				Err: errors.New("the source table was truncated"), Hint: "Truncate the target yourself and set truncates"}}
 		case b.shared(p.target):
 			return &pipeline.Error{Class: pipeline.Input, Table: r.Schema.Name(), Pos: r.Tx.Pos,
 				Err:  errors.New("the source table was truncated, but its target holds other tables' rows too"),
 				Hint: "Delete its rows from the target yourself and set truncates = \"ignore\""}
 		case p.soft != "":
-			if err := l.conn.run(ctx, "UPDATE "+p.table+" SET "+ident(p.soft)+" = true WHERE NOT "+ident(p.soft)); err != nil {
+			if err := l.conn.run(ctx,
+				"UPDATE "+p.table+" SET "+ident(p.soft)+" = true WHERE NOT "+ident(p.soft)); err != nil {
 				return err
 			}
 			continue

@@ -130,7 +130,8 @@ func (b *binder) open(ctx context.Context, n name, source string, r *pipeline.Ro
 func (b *binder) make(ctx context.Context, t *target, s *pipeline.Schema) error {
 	if !b.cfg.CreateTables {
 		return &pipeline.Error{Class: pipeline.Input, Table: s.Name(),
-			Err: errors.New("the target " + t.name.String() + " does not exist"), Hint: "Create it, or set create_tables = true"}
+			Err: errors.New("the target " + t.name.String() +
+				" does not exist"), Hint: "Create it, or set create_tables = true"}
 	}
 	if err := b.createTable(ctx, b.admin, t.name, s); err != nil {
 		return err

@@ -138,7 +138,10 @@ func (c *compactor) sorted() []keyed {
 	case single:
 		slices.SortFunc(c.order, func(a, b keyed) int { return cmp.Compare(a.key, b.key) })
 	default:
-		slices.SortFunc(c.order, func(a, b keyed) int { return c.compare(&c.slots[a.slot], &c.slots[b.slot]) })
+		slices.SortFunc(c.order, func(a, b keyed) int {
+			return c.compare(&c.slots[a.slot],
+				&c.slots[b.slot])
+		})
 	}
 	return c.order
 }

@@ -140,7 +140,8 @@ func (c *Config) check(p *spec.Problems) {
 			`write = "append" adds a row for every change. Set deletes = "ignore" to leave deletes out, or`+
 				` deletes = "soft" to append a row with deleted_column = true.`)
 	}
-	for attr, name := range map[string]string{"state_schema": c.StateSchema, "deleted_column": c.DeletedColumn} {
+	for attr, name := range map[string]string{"state_schema": c.StateSchema,
+		"deleted_column": c.DeletedColumn} {
 		if name == "" || len(name) > maxNameSize || strings.IndexByte(name, 0) >= 0 {
 			p.Error(attr, "Not a name", "A name has 1 to 63 bytes.")
 		}

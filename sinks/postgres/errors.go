@@ -37,17 +37,21 @@ func rules() []rule {
 		{"57P02", pipeline.Retryable, ""}, // crash_shutdown
 		{"57P03", pipeline.Retryable, ""}, // cannot_connect_now
 		{"57P05", pipeline.Retryable, ""}, // idle_session_timeout
-		{"57014", pipeline.Retryable, "The statement was cancelled: raise statement_timeout if it needs longer"},
-		{"25006", pipeline.Retryable, "The server is read-only: after a failover, name all hosts in dsn with target_session_attrs=read-write"},
+		{"57014", pipeline.Retryable,
+			"The statement was cancelled: raise statement_timeout if it needs longer"},
+		{"25006", pipeline.Retryable,
+			"The server is read-only: after a failover, name all hosts in dsn with target_session_attrs=read-write"},
 		{"25P03", pipeline.Retryable, ""}, // idle_in_transaction_session_timeout
 		{"40001", pipeline.Retryable, ""}, // serialization_failure
 		{"40P01", pipeline.Retryable, ""}, // deadlock_detected
 		{"40003", pipeline.Retryable, ""}, // statement_completion_unknown
-		{"55P03", pipeline.Retryable, "Another session holds a lock on the table: find it in pg_locks, or raise lock_timeout"},
+		{"55P03", pipeline.Retryable,
+			"Another session holds a lock on the table: find it in pg_locks, or raise lock_timeout"},
 		{"55006", pipeline.Retryable, ""}, // object_in_use
 		{"08P01", pipeline.Internal, ""},
 		{"08", pipeline.Retryable, ""},
-		{"53100", pipeline.Retryable, "The target's disk is full: free space; the pipeline goes on by itself"},
+		{"53100", pipeline.Retryable,
+			"The target's disk is full: free space; the pipeline goes on by itself"},
 		{"53", pipeline.Retryable, ""}, // too many connections, out of memory
 		{"58", pipeline.Environment, "The server had an I/O error: look into its log"},
 		{"28", pipeline.Environment, "Check user and password in dsn, and pg_hba.conf on the server"},
@@ -55,18 +59,26 @@ func rules() []rule {
 		{"42501", pipeline.Environment, "Grant the role of dsn what the message names"},
 		{"42P01", pipeline.Input, "Create the table, or set create_tables = true"},
 		{"42703", pipeline.Input, "Add the column, or set schema_changes = \"add_columns\""},
-		{"42804", pipeline.Input, "Change the column's type in the target, or convert it with a transform \"cast\""},
-		{"42846", pipeline.Input, "Change the column's type in the target, or convert it with a transform \"cast\""},
+		{"42804", pipeline.Input,
+			"Change the column's type in the target, or convert it with a transform \"cast\""},
+		{"42846", pipeline.Input,
+			"Change the column's type in the target, or convert it with a transform \"cast\""},
 		{"42P10", pipeline.Input, "Create a unique index on the key's columns in the target"},
 		{"42", pipeline.Input, ""},
-		{"22", pipeline.Input, "The value does not fit the target's column: change the column's type, or convert or mask it in a transform"},
-		{"23502", pipeline.Input, "The target forbids NULL here: ALTER TABLE ... ALTER COLUMN ... DROP NOT NULL"},
-		{"23503", pipeline.Input, "Let the role set session_replication_role, so that foreign keys are left to the source: GRANT SET ON PARAMETER session_replication_role TO <role>"},
-		{"23505", pipeline.Input, "Another row of the target has this value: drop the unique index there, or correct the row"},
-		{"23", pipeline.Input, "A constraint of the target refuses the row: drop it there, or correct the row"},
+		{"22", pipeline.Input,
+			"The value does not fit the target's column: change the column's type, or convert or mask it in a transform"},
+		{"23502", pipeline.Input,
+			"The target forbids NULL here: ALTER TABLE ... ALTER COLUMN ... DROP NOT NULL"},
+		{"23503", pipeline.Input,
+			"Let the role set session_replication_role, to leave foreign keys to the source: GRANT SET ON PARAMETER session_replication_role TO <role>"},
+		{"23505", pipeline.Input,
+			"Another row of the target has this value: drop the unique index there, or correct the row"},
+		{"23", pipeline.Input,
+			"A constraint of the target refuses the row: drop it there, or correct the row"},
 		{"0A", pipeline.Input, ""},
 		{"25", pipeline.Internal, ""},
-		{"26", pipeline.Internal, "Prepared statements are lost between transactions: connect to the server itself, or use the pooler's session mode"},
+		{"26", pipeline.Internal,
+			"Prepared statements are lost between transactions: connect to the server itself, or use the pooler's session mode"},
 	}
 }
 

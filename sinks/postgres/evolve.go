@@ -127,7 +127,8 @@ func (b *binder) change(ctx context.Context, c *conn, t *target, old, s *pipelin
 		return "ALTER COLUMN " + ident(col.Name) + " TYPE " + typ, nil
 	case changed && (mode == changesFail || typ != "" || !holds(col, a)):
 		return "", &pipeline.Error{Class: pipeline.Input, Table: s.Name(),
-			Err: fmt.Errorf("the type of column %s changed to %s, the target has %s", col.Name, col.Type, a.full),
+			Err: fmt.Errorf("the type of column %s changed to %s, the target has %s", col.Name, col.Type,
+				a.full),
 			Hint: fmt.Sprintf("Run ALTER TABLE %s ALTER COLUMN %s TYPE ..., and take the table's snapshot again if"+
 				" the source rewrote its rows; or set schema_changes", t.name.sql(), ident(col.Name))}
 	case mode == changesApply && col.Nullable && a.notNull && !s.IsKey(s.Index(col.Name)):
@@ -140,7 +141,8 @@ func (b *binder) change(ctx context.Context, c *conn, t *target, old, s *pipelin
 func (b *binder) missing(ctx context.Context, c *conn, t *target, s *pipeline.Schema, col *pipeline.Column) (string, error) {
 	switch b.cfg.SchemaChanges {
 	case changesIgnore:
-		b.log.Warn("a column has no place in the target and is left out", "table", t.name.String(), "column", col.Name)
+		b.log.Warn("a column has no place in the target and is left out", "table", t.name.String(),
+			"column", col.Name)
 		return "", nil
 	case changesFail:
 		def, err := b.columnDef(ctx, c, s, col)

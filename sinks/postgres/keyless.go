@@ -36,7 +36,8 @@ func (l *lane) applyWhole(ctx context.Context, p *plan, r *pipeline.Row) error {
 		return nil
 	}
 	if r.Before == nil || r.OldKey() || p.soft != "" {
-		return &rowFault{row: r, plan: p, err: &pipeline.Error{Class: pipeline.Input, Table: r.Schema.Name(), Pos: r.Tx.Pos,
+		return &rowFault{row: r, plan: p, err: &pipeline.Error{Class: pipeline.Input,
+			Table: r.Schema.Name(), Pos: r.Tx.Pos,
 			Err: errors.New("the table has no key, so its " + r.Op.String() + " cannot be applied"),
 			Hint: "On the source, add a primary key or run ALTER TABLE ... REPLICA IDENTITY FULL; or name a key with the" +
 				" source's attribute key; or set deletes = \"ignore\" or write = \"append\""}}

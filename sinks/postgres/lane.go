@@ -46,7 +46,8 @@ func (s *Sink) newLane(ctx context.Context) (*lane, error) {
 	}
 	l := &lane{sink: s, conn: c, prepared: map[string]bool{}, staged: map[string]bool{},
 		filled: map[string]string{}, current: map[*target]*group{}}
-	for name, sql := range map[string]string{"pipe_mark": s.state.markSQL(), "pipe_fence": s.state.fenceSQL(),
+	for name, sql := range map[string]string{"pipe_mark": s.state.markSQL(),
+		"pipe_fence":  s.state.fenceSQL(),
 		"pipe_forget": s.state.forgetSQL(), "pipe_commit": "COMMIT"} {
 		if _, err := c.Prepare(ctx, name, sql, nil); err != nil {
 			c.close()

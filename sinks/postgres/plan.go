@@ -73,7 +73,8 @@ func newPlan(c *Config, t *target, s *pipeline.Schema) (*plan, error) {
 
 func newColumn(t *target, s *pipeline.Schema, i int, a *attribute) (column, error) {
 	k := s.Columns[i].Kind
-	if k == pipeline.Bytes && a.oid != oidBytea || k == pipeline.Bool && a.oid != oidBool && !textual(a.oid) {
+	if k == pipeline.Bytes && a.oid != oidBytea || k == pipeline.Bool && a.oid != oidBool &&
+		!textual(a.oid) {
 		return column{}, &pipeline.Error{Class: pipeline.Input, Table: s.Name(),
 			Err:  fmt.Errorf("column %s holds %s, the column of %s is %s", a.name, k, t.name, a.full),
 			Hint: "Change the column's type in the target, or convert it with a transform \"cast\""}
@@ -109,7 +110,8 @@ func (p *plan) identify() error {
 	}
 	if !p.target.table.keyed(names) {
 		return &pipeline.Error{Class: pipeline.Input, Table: p.schema.Name(),
-			Err: fmt.Errorf("the target %s has no unique index on (%s)", p.target.name, strings.Join(names, ", ")),
+			Err: fmt.Errorf("the target %s has no unique index on (%s)", p.target.name, strings.Join(names,
+				", ")),
 			Hint: "Run CREATE UNIQUE INDEX CONCURRENTLY ON " + p.table + " (" + strings.Join(quoted, ", ") +
 				"), or set write = \"append\""}
 	}
@@ -124,7 +126,8 @@ func (p *plan) copy() {
 	enc := make([]pgtext.EncodeColumn, len(p.cols))
 	for i, c := range p.cols {
 		names[i] = ident(c.attr.name)
-		enc[i] = pgtext.EncodeColumn{Name: c.attr.name, Index: c.index, OID: c.attr.oid, Elem: c.attr.elem, Nul: p.nul}
+		enc[i] = pgtext.EncodeColumn{Name: c.attr.name, Index: c.index, OID: c.attr.oid, Elem: c.attr.elem,
+			Nul: p.nul}
 	}
 	p.copySQL = "COPY " + p.table + " (" + strings.Join(names, ", ") + ") FROM STDIN (FORMAT binary)"
 	p.copyEnc = pgtext.NewEncoder(enc)

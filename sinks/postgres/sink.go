@@ -41,8 +41,9 @@ func (c *Config) Open(ctx context.Context, env spec.Env) (pipeline.Sink, error) 
 	}
 	s := &Sink{cfg: c, node: env.Address, state: newState(c.StateSchema, env.Pipeline, env.Address),
 		kept: pipeline.Checkpoint{}, open: map[pipeline.Stream]*lane{}}
-	s.binder = &binder{cfg: c, log: env.Log, state: s.state, admin: admin, name: session, targets: map[name]*target{},
-		plans: map[*pipeline.Schema]*plan{}, latest: map[*target]*pipeline.Schema{}}
+	s.binder = &binder{cfg: c, log: env.Log, state: s.state, admin: admin, name: session,
+		targets: map[name]*target{},
+		plans:   map[*pipeline.Schema]*plan{}, latest: map[*target]*pipeline.Schema{}}
 	return s, nil
 }
 
@@ -95,7 +96,8 @@ func (s *Sink) take(ctx context.Context, stream pipeline.Stream) (*lane, pipelin
 	}
 	if s.lanes == maxLanes {
 		defer s.mu.Unlock()
-		return nil, "", &pipeline.Error{Class: pipeline.Environment, Err: errors.New("too many transactions are open at once"),
+		return nil, "", &pipeline.Error{Class: pipeline.Environment,
+			Err:  errors.New("too many transactions are open at once"),
 			Hint: "Lower the workers of the sources"}
 	}
 	s.lanes++

@@ -107,7 +107,8 @@ func (s *state) forgetSQL() string {
 // fenced tells a lost fence from another error of markSQL.
 func fenced(err error) error {
 	var pe *pgconn.PgError
-	if errors.As(err, &pe) && pe.Code == stateNotNull && pe.TableName == stateCheckpoint && pe.ColumnName == "pipeline" {
+	if errors.As(err, &pe) && pe.Code == stateNotNull && pe.TableName == stateCheckpoint &&
+		pe.ColumnName == "pipeline" {
 		return pipeline.ErrFenced
 	}
 	return err
@@ -125,14 +126,16 @@ func (s *state) loading(ctx context.Context, c *conn, target string) (string, er
 
 // beginLoad records that the target is empty and is loaded from source.
 func (s *state) beginLoad(ctx context.Context, c *conn, target, source string) error {
-	_, err := c.query(ctx, "INSERT INTO "+s.schema+".load (pipeline, sink, target, source) VALUES ($1, $2, $3, $4)"+
-		" ON CONFLICT (pipeline, sink, target) DO UPDATE SET source = excluded.source", s.pipeline, s.sink, target, source)
+	_, err := c.query(ctx,
+		"INSERT INTO "+s.schema+".load (pipeline, sink, target, source) VALUES ($1, $2, $3, $4)"+
+			" ON CONFLICT (pipeline, sink, target) DO UPDATE SET source = excluded.source", s.pipeline, s.sink, target, source)
 	return err
 }
 
 // endLoad records, with the first streamed change, that the target holds more than its first load.
 func (s *state) endLoad(ctx context.Context, c *conn, target string) error {
-	_, err := c.query(ctx, "DELETE FROM "+s.schema+".load WHERE pipeline = $1 AND sink = $2 AND target = $3",
+	_, err := c.query(ctx,
+		"DELETE FROM "+s.schema+".load WHERE pipeline = $1 AND sink = $2 AND target = $3",
 		s.pipeline, s.sink, target)
 	return err
 }

@@ -68,7 +68,8 @@ func bitmap(present []bool) string {
 
 func (p *plan) build(v verb, present []bool, number int64) *statement {
 	in := p.inputs(v, present)
-	s := &statement{name: fmt.Sprintf("pipe_%d", number), stage: fmt.Sprintf("pg_temp.pipe_stage_%d", number)}
+	s := &statement{name: fmt.Sprintf("pipe_%d", number), stage: fmt.Sprintf("pg_temp.pipe_stage_%d",
+		number)}
 	var arrays, stages, names []string
 	var params, copies []pgtext.EncodeColumn
 	for i, c := range in {
@@ -84,7 +85,8 @@ func (p *plan) build(v verb, present []bool, number int64) *statement {
 	from := "unnest(" + strings.Join(arrays, ", ") + ") AS s (" + strings.Join(names, ", ") + ")"
 	s.array = p.sql(v, in, from, func(c *column) string { return c.param.cast })
 	if v == verbDelete && len(in) == 1 && in[0].col.param.cast == "" {
-		s.array = "DELETE FROM " + p.table + " WHERE " + ident(in[0].col.attr.name) + " = ANY (" + arrays[0] + ")"
+		s.array = "DELETE FROM " + p.table + " WHERE " + ident(in[0].col.attr.name) + " = ANY (" +
+			arrays[0] + ")"
 	}
 	s.merge = p.sql(v, in, s.stage+" AS s", func(c *column) string { return c.stage.cast })
 	s.create = "CREATE TEMPORARY TABLE IF NOT EXISTS " + strings.TrimPrefix(s.stage, "pg_temp.") + " (" +
@@ -133,14 +135,18 @@ func (p *plan) sql(v verb, in []input, from string, cast func(*column) string) s
 	case verbDelete:
 		return "DELETE FROM " + p.table + " AS t USING " + from + " WHERE " + byKey(in, true, expr)
 	case verbHide:
-		return "UPDATE " + p.table + " AS t SET " + ident(p.soft) + " = true FROM " + from + " WHERE " + byKey(in, true, expr)
+		return "UPDATE " + p.table + " AS t SET " + ident(p.soft) + " = true FROM " + from + " WHERE " +
+			byKey(in, true, expr)
 	case verbUpdate:
-		return "UPDATE " + p.table + " AS t SET " + p.sets(in, false, expr) + " FROM " + from + " WHERE " + byKey(in, false, expr)
+		return "UPDATE " + p.table + " AS t SET " + p.sets(in, false, expr) + " FROM " + from + " WHERE " +
+			byKey(in, false, expr)
 	case verbMove:
-		return "UPDATE " + p.table + " AS t SET " + p.sets(in, true, expr) + " FROM " + from + " WHERE " + byKey(in, true, expr)
+		return "UPDATE " + p.table + " AS t SET " + p.sets(in, true, expr) + " FROM " + from + " WHERE " +
+			byKey(in, true, expr)
 	case verbFullUpdate:
 		return "UPDATE " + p.table + " AS t SET " + p.sets(in, true, expr) + " FROM " + from +
-			" WHERE t.ctid = (SELECT x.ctid FROM " + p.table + " AS x WHERE " + whole(in, expr) + " LIMIT 1)"
+			" WHERE t.ctid = (SELECT x.ctid FROM " + p.table + " AS x WHERE " + whole(in, expr) +
+			" LIMIT 1)"
 	}
 	return "DELETE FROM " + p.table + " AS t USING " + from +
 		" WHERE t.ctid = (SELECT x.ctid FROM " + p.table + " AS x WHERE " + whole(in, expr) + " LIMIT 1)"
@@ -165,7 +171,8 @@ func (p *plan) insertSQL(v verb, in []input, from string, expr func(input) strin
 		names, exprs = append(names, ident(p.soft)), append(exprs, mark)
 		sets = append(sets, ident(p.soft)+" = false")
 	}
-	sql := "INSERT INTO " + p.table + " (" + strings.Join(names, ", ") + ") OVERRIDING SYSTEM VALUE SELECT " +
+	sql := "INSERT INTO " + p.table + " (" + strings.Join(names, ", ") +
+		") OVERRIDING SYSTEM VALUE SELECT " +
 		strings.Join(exprs, ", ") + " FROM " + from
 	if v != verbUpsert {
 		return sql

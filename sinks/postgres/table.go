@@ -111,7 +111,8 @@ func readTable(ctx context.Context, c *conn, n name) (*table, error) {
 		return nil, err
 	}
 	for _, r := range rows {
-		t.cols = append(t.cols, attribute{name: r[0], oid: oidOf(r[1]), elem: oidOf(r[2]), enum: r[3] == "t", typ: r[4],
+		t.cols = append(t.cols, attribute{name: r[0], oid: oidOf(r[1]), elem: oidOf(r[2]),
+			enum: r[3] == "t", typ: r[4],
 			full: r[5], notNull: r[6] == "t", generated: r[7] == "t", identity: r[8] == "t", hasDef: r[9] == "t"})
 	}
 	if rows, err = c.query(ctx, indexesSQL, t.oid); err != nil {

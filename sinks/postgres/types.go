@@ -42,7 +42,8 @@ func known(ctx context.Context, c *conn, typ string, col *pipeline.Column) (bool
 	if pgtext.Wire(col.Kind, oid, elem, enum) {
 		return true, nil
 	}
-	return col.Kind == pipeline.Other || col.Kind == pipeline.Array || col.Kind == pipeline.Text && !pgtext.Native(oid), nil
+	return col.Kind == pipeline.Other || col.Kind == pipeline.Array || col.Kind == pipeline.Text &&
+		!pgtext.Native(oid), nil
 }
 
 // typeOfKind returns a type that holds the kind's values as they are.
@@ -161,7 +162,8 @@ func quotedConstant(s string) bool {
 
 func plainType(s string) bool {
 	for _, r := range s {
-		ok := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(` _.,()[]"`, r)
+		ok := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' ||
+			strings.ContainsRune(` _.,()[]"`, r)
 		if !ok {
 			return false
 		}
