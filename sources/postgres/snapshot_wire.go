@@ -51,13 +51,14 @@ func (w *wire) query(sql string) error {
 }
 
 // interrupt makes a read or write that waits fail.
-func (w *wire) interrupt() { w.conn.SetDeadline(time.Unix(1, 0)) }
+func (w *wire) interrupt() { _ = w.conn.SetDeadline(time.Unix(1, 0)) }
 
-// close says goodbye, so that the server does not log a lost connection, and closes.
-func (w *wire) close() error {
-	w.conn.SetDeadline(time.Now().Add(byeWithin))
-	w.conn.Write([]byte{msgTerminate, 0, 0, 0, 4}) // the server may be gone, or still be sending
-	return w.conn.Close()
+// close says goodbye, so that the server does not log a lost connection, and closes. Whatever goes
+// wrong then (the server may be gone, TLS may find nobody to take leave of) loses nothing.
+func (w *wire) close() {
+	_ = w.conn.SetDeadline(time.Now().Add(byeWithin))
+	_, _ = w.conn.Write([]byte{msgTerminate, 0, 0, 0, 4})
+	_ = w.conn.Close()
 }
 
 // next reads the head of a message: its type and the length of its body, which must be read next.
