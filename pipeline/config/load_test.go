@@ -84,3 +84,23 @@ func TestStatePath(t *testing.T) {
 		}
 	}
 }
+
+// The deepest expressions that pass the bounds neither exhaust the stack nor take long.
+func TestLoadDeepest(t *testing.T) {
+	sum := strings.Repeat("+1", 900)
+	for name, text := range map[string]string{
+		"parentheses": strings.Repeat("(", 190) + "1" + strings.Repeat(sum+")", 190),
+		"indexes":     "x" + strings.Repeat("[0]", 900),
+		"conditions":  strings.Repeat("true ? 1 : ", 450) + "1",
+		"negations":   strings.Repeat("!", 900) + "true",
+		"lists":       strings.Repeat("[", 190) + strings.Repeat("]", 190),
+		"templates":   strings.Repeat(`"${`, 95) + "1" + strings.Repeat(`}"`, 95),
+	} {
+		began := time.Now()
+		stdin := append([]byte("locals {\n  a = "+text+"\n}\n"), large(1, false)...)
+		c, _ := config.Load("-", config.Options{Registry: fakes(), Stdin: stdin})
+		if took := time.Since(began); took > 20*time.Second || len(c.Nodes) != 2 {
+			t.Errorf("%s: %d nodes in %v", name, len(c.Nodes), took)
+		}
+	}
+}
