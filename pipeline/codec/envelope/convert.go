@@ -28,7 +28,7 @@ const (
 
 // Long returns a value of a form whose Base is Int or Long.
 func (t *Type) Long(v pipeline.Value) (int64, error) {
-	if v.Kind() != t.Kind && v.Kind() != pipeline.Interval {
+	if v.Kind() != t.Kind {
 		return 0, mismatch(t.Kind, v)
 	}
 	switch t.Form {
