@@ -16,7 +16,7 @@ type Graph struct {
 	Transforms []TransformNode
 	Sinks      []SinkNode
 	Store      pipeline.Store // nil only if every sink is a Keeper
-	Moves      []Move // sources whose address changed
+	Moves      []Move         // sources whose address changed
 	Limits     Limits
 	Log        *slog.Logger // nil: slog.Default
 	Poison     bool         // overwrite released memory, for tests
