@@ -24,6 +24,7 @@ type Source interface {
 // Transform is the configuration of a transform.
 type Transform interface {
 	Definition
+	// Open builds the transform; it is bound to each schema later.
 	Open(env Env) (pipeline.Transform, error)
 }
 

@@ -10,7 +10,7 @@ import (
 // instance is what every server here has: a directory, the account it runs as, its process.
 type instance struct {
 	dir  string
-	keep bool // the caller named dir: leave it
+	lock *os.File // held while a temporary dir is in use; nil: the caller named dir
 	as   *account
 	log  tail
 	proc *process // nil before the first start
@@ -19,17 +19,25 @@ type instance struct {
 // newInstance makes the directory (dir, or a temporary one where dir is "") for a server that runs
 // as an account; nil: as we do.
 func newInstance(dir, prefix string, as *account) (*instance, error) {
-	var err error
-	i := &instance{as: as, dir: dir, keep: dir != ""}
-	if i.keep {
-		err = os.MkdirAll(dir, 0o755)
-	} else {
-		i.dir, err = os.MkdirTemp("", prefix)
+	i := &instance{as: as, dir: dir}
+	if dir != "" {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+		return i, as.own(dir)
 	}
-	if err != nil {
+	sweep(prefix)
+	var err error
+	if i.dir, err = os.MkdirTemp("", prefix); err != nil {
 		return nil, err
 	}
-	return i, as.own(i.dir)
+	if i.lock, err = claim(i.dir); err == nil {
+		err = as.own(i.dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(i.dir))
+	}
+	return i, nil
 }
 
 // Kill ends the server by SIGKILL. It may be started again.
@@ -56,12 +64,12 @@ func (i *instance) stop(sig syscall.Signal) error {
 	return i.proc.stop(sig)
 }
 
-// remove deletes the directory unless the caller named it.
+// remove, called once, deletes the directory unless the caller named it.
 func (i *instance) remove() error {
-	if i.keep {
+	if i.lock == nil {
 		return nil
 	}
-	return os.RemoveAll(i.dir)
+	return errors.Join(os.RemoveAll(i.dir), i.lock.Close())
 }
 
 // failed ends what was started of a server that could not be, and returns err with its log.

@@ -128,3 +128,35 @@ func TestTailKeepsTheEnd(t *testing.T) {
 		t.Errorf("%d bytes, ends %q", len(s), s[len(s)-9:])
 	}
 }
+
+func TestSweepRemovesWhatHasNoOwner(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	var dirs []string
+	for range 3 {
+		dir, err := os.MkdirTemp("", "pipe-swept-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := claim(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		dirs = append(dirs, dir)
+		if len(dirs) != 2 { // the second one's owner lives
+			f.Close()
+		}
+		if len(dirs) != 3 { // the third one is young
+			old := time.Now().Add(-2 * sweepAge)
+			if err := os.Chtimes(f.Name(), old, old); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	sweep("pipe-swept-")
+	for i, want := range []bool{false, true, true} {
+		if _, err := os.Stat(dirs[i]); (err == nil) != want {
+			t.Errorf("directory %d is there: %v, want %v", i, err == nil, want)
+		}
+	}
+}
