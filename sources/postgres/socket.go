@@ -41,7 +41,7 @@ func (s *socketReader) Read(p []byte) (int, error) {
 
 func (s *socketReader) fill() error {
 	if s.streaming && s.short {
-		time.Sleep(socketNap)
+		nap(socketNap)
 	}
 	n, err := s.r.Read(s.buf)
 	s.pos, s.end = 0, n
