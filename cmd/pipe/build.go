@@ -109,7 +109,7 @@ func (b *builder) open(ctx context.Context, g *engine.Graph, n *config.Node, env
 // openSink opens a sink, or what prints its rows in a dry run.
 func (b *builder) openSink(ctx context.Context, def spec.Sink, env spec.Env) (pipeline.Sink, error) {
 	if b.dryRun {
-		return dryRunSink(b.out, env.Address)
+		return dryRunSink(b.out, env.Address), nil
 	}
 	return def.Open(ctx, env)
 }

@@ -91,7 +91,7 @@ sink "postgres" "copy" {
 }
 
 // killAfter runs the pipeline and kills it at a random moment: the first lives are short, to hit the
-// snapshot, the others longer.
+// snapshot, the others longer. PIPE_CRASH_LOG shows what each one logged.
 func killAfter(t *testing.T, r *rand.Rand, life int, file string, env []string) {
 	t.Helper()
 	after := time.Duration(100+r.Intn(500)) * time.Millisecond
@@ -113,6 +113,9 @@ func killAfter(t *testing.T, r *rand.Rand, life int, file string, env []string) 
 		t.Fatal(err)
 	}
 	<-ended
+	if os.Getenv("PIPE_CRASH_LOG") != "" {
+		t.Logf("life %d, %v:\n%s", life, after, log)
+	}
 }
 
 // runUntilCaughtUp runs the pipeline to the end of what was committed.

@@ -1,12 +1,13 @@
 package main
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/sinks/stdout"
 )
 
-func dryRunSink(w io.Writer, address string) (pipeline.Sink, error) {
-	return nil, fmt.Errorf("dry run of %s: not built yet", address)
+// dryRunSink prints the rows that a sink would get, tagged with the sink's address.
+func dryRunSink(w io.Writer, address string) pipeline.Sink {
+	return stdout.New(w, stdout.Options{Node: address})
 }
