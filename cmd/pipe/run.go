@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"math"
+	"os"
+	"runtime/pprof"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +33,8 @@ func runCommand() *cobra.Command {
 	cmd.Flags().Bool("dry-run", false, "print what the sinks would get; save no position, move no slot")
 	cmd.Flags().Bool("until-caught-up", false, "end once everything committed before the start is delivered")
 	cmd.Flags().String("log-format", "text", "how log lines are written: text or json")
+	cmd.Flags().String("cpu-profile", "", "write a CPU profile of the run to this file")
+	_ = cmd.Flags().MarkHidden("cpu-profile") // the flag was added a line above
 	return cmd
 }
 
@@ -54,6 +59,11 @@ func run(cmd *cobra.Command, args []string) error {
 	r.untilCaughtUp, _ = cmd.Flags().GetBool("until-caught-up")
 	ctx, stop := untilSignal(cmd.Context(), r.log)
 	defer stop()
+	endProfile, err := profile(cmd.Flag("cpu-profile").Value.String())
+	if err != nil {
+		return usage("%w", err)
+	}
+	defer endProfile()
 	if err := r.run(ctx); err != nil {
 		return err
 	}
@@ -61,6 +71,24 @@ func run(cmd *cobra.Command, args []string) error {
 		return o.envelope(envelope{Command: cmd.Name(), OK: true, Summary: "stopped"})
 	}
 	return nil
+}
+
+// profile starts a CPU profile, "" none, and returns what ends it.
+func profile(path string) (end func(), err error) {
+	if path == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close() // a profile that was cut short says so when it is read
+	}, nil
 }
 
 // newRunner returns a runner that logs to the error stream: JSON lines, or text with progress drawn in

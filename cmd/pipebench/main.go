@@ -13,11 +13,12 @@ import (
 
 // options are the flags that every measurement shares.
 type options struct {
-	pipe   string // the binary under test
-	rows   int
-	rounds int
-	dir    string // temporary files
-	socket bool
+	pipe    string // the binary under test
+	rows    int
+	rounds  int
+	dir     string // temporary files
+	socket  bool
+	profile string // CPU profiles of pipe are written to this name with the run's number
 }
 
 func main() {
@@ -54,6 +55,7 @@ func command() *cobra.Command {
 	flags.IntVar(&o.rows, "rows", 1_000_000, "rows of the workload")
 	flags.IntVar(&o.rounds, "rounds", 3, "times that each reader runs; medians are printed")
 	flags.BoolVar(&o.socket, "socket", false, "connect over a Unix socket rather than TCP")
+	flags.StringVar(&o.profile, "profile", "", "write CPU profiles of pipe to FILE.1, FILE.2, ...")
 	all := &cobra.Command{Use: "all", Short: "Everything, in turn", RunE: func(cmd *cobra.Command, _ []string) error {
 		for _, m := range measurements {
 			if err := measured(cmd.Context(), o, m.run); err != nil {

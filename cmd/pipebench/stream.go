@@ -107,5 +107,9 @@ func (b *bench) pipe(ctx context.Context, config string, env ...string) (sample,
 		return sample{}, err
 	}
 	env = append(env, "SOURCE="+b.dsn("source"), "TARGET="+b.dsn("target"), "STATE="+filepath.Join(dir, "state"))
-	return timed(ctx, env, b.options.pipe, "run", "--until-caught-up", file)
+	args := []string{"run", "--until-caught-up", file}
+	if b.profile != "" {
+		args = append(args, "--cpu-profile", fmt.Sprintf("%s.%d", b.profile, b.runs))
+	}
+	return timed(ctx, env, b.options.pipe, args...)
 }

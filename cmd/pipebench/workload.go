@@ -2,7 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// How long a slot may stay in use after its reader ended.
+const (
+	dropAttempts = 100
+	dropPause    = 50 * time.Millisecond
 )
 
 // ordersTable has ten columns and rows of about 200 bytes.
@@ -54,8 +64,18 @@ func (b *bench) slot(ctx context.Context) (string, error) {
 	return name, b.exec(ctx, "source", fmt.Sprintf("SELECT pg_copy_logical_replication_slot('base', '%s')", name))
 }
 
+// dropSlot drops a slot once the server has noticed that its reader is gone.
 func (b *bench) dropSlot(ctx context.Context, name string) error {
-	return b.exec(ctx, "source", fmt.Sprintf("SELECT pg_drop_replication_slot('%s')", name))
+	var err error
+	for range dropAttempts {
+		err = b.exec(ctx, "source", fmt.Sprintf("SELECT pg_drop_replication_slot('%s')", name))
+		var pe *pgconn.PgError
+		if err == nil || !errors.As(err, &pe) || pe.Code != "55006" { // in use
+			return err
+		}
+		time.Sleep(dropPause)
+	}
+	return err
 }
 
 // dropWorkload forgets the rows and the WAL of a workload, for the next one.
