@@ -123,7 +123,11 @@ func (b *builder) store() (pipeline.Store, error) {
 	if s.State.Kind == "sink" {
 		return nil, nil
 	}
-	return checkpoint.OpenFile(s.State.Path, s.Name)
+	f, err := checkpoint.OpenFile(s.State.Path, s.Name)
+	if err != nil {
+		return nil, err // not f: a nil *File in a Store is a Store
+	}
+	return f, nil
 }
 
 // env returns what a component gets of the run, with a directory of its own.
@@ -136,8 +140,20 @@ func (b *builder) env(n *config.Node) (spec.Env, error) {
 	}
 	return spec.Env{
 		Address: n.Address, Pipeline: b.config.Settings.Name, Dir: dir, Log: b.log.With("node", n.Address),
-		UntilCaughtUp: b.untilCaughtUp, DryRun: b.dryRun,
+		UntilCaughtUp: b.untilCaughtUp, DryRun: b.dryRun, Was: was(b.config.Moved, n.Address),
 	}, nil
+}
+
+// was returns the address that a component had before it was moved, "" where it was not. A block
+// without a key, sink.shop, stands for all of its instances: sink.shop["eu"] too.
+func was(moves []config.Moved, address string) string {
+	for _, m := range moves {
+		rest, ok := strings.CutPrefix(address, m.To.String())
+		if ok && (rest == "" || rest[0] == '[' && m.To.Key == "") {
+			return m.From.String() + rest
+		}
+	}
+	return ""
 }
 
 // spillDir is where components keep what does not fit into memory: beside the state file, else beside

@@ -38,6 +38,7 @@ type Sink interface {
 // Env is what a component gets from the run that it is part of.
 type Env struct {
 	Address  string       // its own: source.shop, or source.shop["eu"] under for_each
+	Was      string       // its address before a moved block changed it; "" where there is none
 	Pipeline string       // name of the pipeline block; the state is kept under it
 	Dir      string       // an existing private directory for spill files of this component
 	Log      *slog.Logger // tagged with the address
