@@ -61,16 +61,18 @@ func (l *lane) applyRows(ctx context.Context, p *plan, rows []*pipeline.Row) err
 		return l.appendRows(ctx, p, rows)
 	case len(p.key) == 0:
 		return l.applyKeyless(ctx, p, rows)
-	case l.sink.binder.fresh(p.target) && allNew(rows):
+	case l.sink.binder.fresh(p.target) && all(pipeline.Read, rows):
+		return l.insert(ctx, p, rows)
+	case l.sink.binder.guess(p.target) && all(pipeline.Insert, rows):
 		return l.insert(ctx, p, rows)
 	}
 	return l.applyKeyed(ctx, p, rows)
 }
 
-// allNew reports whether rows are a snapshot's, complete.
-func allNew(rows []*pipeline.Row) bool {
+// all reports whether rows are complete and of one operation.
+func all(op pipeline.Op, rows []*pipeline.Row) bool {
 	for _, r := range rows {
-		if r.Op != pipeline.Read || !r.Complete() {
+		if r.Op != op || !r.Complete() {
 			return false
 		}
 	}

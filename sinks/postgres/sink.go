@@ -39,7 +39,7 @@ func (c *Config) Open(ctx context.Context, env spec.Env) (pipeline.Sink, error) 
 			" checked, and rows are written in the order of the source where there are foreign keys." +
 			" To change it: GRANT SET ON PARAMETER session_replication_role TO the role of dsn")
 	}
-	s := &Sink{cfg: c, node: env.Address, state: newState(c.StateSchema, env.Pipeline, env.Address),
+	s := &Sink{cfg: c, node: env.Address, state: newState(c.StateSchema, env),
 		kept: pipeline.Checkpoint{}, open: map[pipeline.Stream]*lane{}}
 	s.binder = &binder{cfg: c, log: env.Log, state: s.state, admin: admin, name: session,
 		targets: map[name]*target{},

@@ -5,27 +5,33 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/codec/pgtext"
+	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
 
 // state names the tables that hold what the sink knows, and whose it is:
 //
-//	checkpoint  the position of each stream
-//	fence       the number of the instance that may write; each start adds one
-//	load        targets that hold nothing but rows of an unfinished first load
+//	checkpoint           the position of each stream
+//	checkpoint_unlogged  the same for streams whose rows are in UNLOGGED tables, so that a crash of
+//	                     the server that empties those takes the positions too
+//	fence                the number of the instance that may write; each start adds one
+//	load                 targets that hold nothing but rows of an unfinished first load
+//	load_step            what is left to be done to a target once its first load is complete
 type state struct {
 	schema   string // quoted
 	pipeline string
 	sink     string
+	was      string // the sink's address before it was moved; "" where it was not
 	epoch    int64
 }
 
-func newState(schema, pipelineName, sink string) *state {
-	return &state{schema: ident(schema), pipeline: pipelineName, sink: sink}
+func newState(schema string, env spec.Env) *state {
+	return &state{schema: ident(schema), pipeline: env.Pipeline, sink: env.Address, was: env.Was}
 }
 
 func ident(name string) string   { return string(pgtext.AppendIdent(nil, name)) }
@@ -39,6 +45,18 @@ func (s *state) claim(ctx context.Context, c *conn) (pipeline.Checkpoint, error)
 	if err := s.create(ctx, c); err != nil {
 		return nil, err
 	}
+	if err := c.run(ctx, "BEGIN"); err != nil {
+		return nil, err
+	}
+	kept, err := s.take(ctx, c)
+	if err != nil {
+		return nil, firstError(err, c.run(ctx, "ROLLBACK"))
+	}
+	return kept, c.run(ctx, "COMMIT")
+}
+
+// take does claim's work inside a transaction.
+func (s *state) take(ctx context.Context, c *conn) (pipeline.Checkpoint, error) {
 	rows, err := c.query(ctx, "INSERT INTO "+s.schema+`.fence AS f (pipeline, sink, epoch) VALUES ($1, $2, 1)
 		ON CONFLICT (pipeline, sink) DO UPDATE SET epoch = f.epoch + 1, claimed_at = now() RETURNING epoch`,
 		s.pipeline, s.sink)
@@ -51,8 +69,12 @@ func (s *state) claim(ctx context.Context, c *conn) (pipeline.Checkpoint, error)
 	if s.epoch, err = strconv.ParseInt(rows[0][0], 10, 64); err != nil {
 		return nil, fmt.Errorf("the fence's epoch %q: %w", rows[0][0], err)
 	}
+	if err := s.inherit(ctx, c); err != nil {
+		return nil, err
+	}
 	rows, err = c.query(ctx, "SELECT stream, position FROM "+s.schema+
-		".checkpoint WHERE pipeline = $1 AND sink = $2", s.pipeline, s.sink)
+		".checkpoint WHERE pipeline = $1 AND sink = $2 UNION ALL SELECT stream, position FROM "+s.schema+
+		".checkpoint_unlogged WHERE pipeline = $1 AND sink = $2", s.pipeline, s.sink)
 	if err != nil {
 		return nil, err
 	}
@@ -63,26 +85,63 @@ func (s *state) claim(ctx context.Context, c *conn) (pipeline.Checkpoint, error)
 	return kept, nil
 }
 
+// owned are the tables whose rows go with the sink when it is moved.
+var owned = [...]string{"checkpoint", "checkpoint_unlogged", "load", "load_step"}
+
+// inherit takes over what is stored under the sink's old address, unless there is something under its
+// own. Deleting the old fence waits for the commits of an instance that still runs under the old
+// address, and stops it.
+func (s *state) inherit(ctx context.Context, c *conn) error {
+	if s.was == "" || s.was == s.sink {
+		return nil
+	}
+	var exists []string
+	for _, table := range owned {
+		exists = append(exists, "EXISTS (SELECT FROM "+s.schema+"."+table+" WHERE pipeline = $1 AND sink = $2)")
+	}
+	rows, err := c.query(ctx, "SELECT "+strings.Join(exists, " OR "), s.pipeline, s.sink)
+	if err != nil || rows[0][0] == "t" {
+		return err
+	}
+	_, err = c.query(ctx, "DELETE FROM "+s.schema+".fence WHERE pipeline = $1 AND sink = $2", s.pipeline, s.was)
+	for _, table := range owned {
+		if err != nil {
+			return err
+		}
+		_, err = c.query(ctx, "UPDATE "+s.schema+"."+table+" SET sink = $2 WHERE pipeline = $1 AND sink = $3",
+			s.pipeline, s.sink, s.was)
+	}
+	return err
+}
+
 func (s *state) create(ctx context.Context, c *conn) error {
-	rows, err := c.query(ctx, "SELECT to_regclass($1) IS NOT NULL", s.schema+".load")
+	rows, err := c.query(ctx, "SELECT to_regclass($1) IS NOT NULL", s.schema+".load_step")
 	if err != nil || rows[0][0] == "t" {
 		return err
 	}
 	for range claimTries {
-		err = c.run(ctx, "CREATE SCHEMA IF NOT EXISTS "+s.schema+`;
-		CREATE TABLE IF NOT EXISTS `+s.schema+`.checkpoint (pipeline text NOT NULL, sink text NOT NULL,
-			stream text NOT NULL, position text NOT NULL, updated_at timestamptz NOT NULL DEFAULT now(),
-			PRIMARY KEY (pipeline, sink, stream)) WITH (fillfactor = 50);
-		CREATE TABLE IF NOT EXISTS `+s.schema+`.fence (pipeline text NOT NULL, sink text NOT NULL,
-			epoch bigint NOT NULL, claimed_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (pipeline, sink));
-		CREATE TABLE IF NOT EXISTS `+s.schema+`.load (pipeline text NOT NULL, sink text NOT NULL,
-			target text NOT NULL, source text NOT NULL, PRIMARY KEY (pipeline, sink, target))`)
+		err = c.run(ctx, strings.ReplaceAll(createSQL, "STATE", s.schema))
 		if state := sqlState(err); state != stateUnique && state != stateTableExists && state != "42P06" {
 			return err
 		}
 	}
 	return err
 }
+
+// createSQL makes the tables in the schema STATE.
+const createSQL = `CREATE SCHEMA IF NOT EXISTS STATE;
+	CREATE TABLE IF NOT EXISTS STATE.checkpoint (pipeline text NOT NULL, sink text NOT NULL,
+		stream text NOT NULL, position text NOT NULL, updated_at timestamptz NOT NULL DEFAULT now(),
+		PRIMARY KEY (pipeline, sink, stream)) WITH (fillfactor = 50);
+	CREATE UNLOGGED TABLE IF NOT EXISTS STATE.checkpoint_unlogged (pipeline text NOT NULL, sink text NOT NULL,
+		stream text NOT NULL, target text NOT NULL, position text NOT NULL, PRIMARY KEY (pipeline, sink, stream));
+	CREATE TABLE IF NOT EXISTS STATE.fence (pipeline text NOT NULL, sink text NOT NULL,
+		epoch bigint NOT NULL, claimed_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (pipeline, sink));
+	CREATE TABLE IF NOT EXISTS STATE.load (pipeline text NOT NULL, sink text NOT NULL,
+		target text NOT NULL, source text NOT NULL, PRIMARY KEY (pipeline, sink, target));
+	CREATE TABLE IF NOT EXISTS STATE.load_step (pipeline text NOT NULL, sink text NOT NULL, target text NOT NULL,
+		ordinal integer NOT NULL, source text NOT NULL, verb text NOT NULL, columns text NOT NULL DEFAULT '',
+		name text NOT NULL DEFAULT '', trouble text NOT NULL DEFAULT '', PRIMARY KEY (pipeline, sink, target, ordinal))`
 
 // markSQL stores a position if the fence is still ours: where it is not, the scalar subquery is NULL
 // and the NOT NULL of the column refuses the row. FOR SHARE lets the sink's own lanes pass one

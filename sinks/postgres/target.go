@@ -16,6 +16,7 @@ type target struct {
 	sources []string // whose rows it takes: one, unless merge
 	load    string   // the source whose unfinished first load fills it; "" where there is none
 	fresh   bool     // it was empty when this run first saw it, and only a snapshot wrote to it since
+	clashed bool     // an inserted row was there already: no more guessing that keys are new
 	version int      // rises with every change of the table that the sink makes
 }
 
