@@ -30,6 +30,13 @@ type Source interface {
 	Commit(ctx context.Context, cp Checkpoint) error
 }
 
+// Exclusive is implemented by sources that one process at a time can read. Await is called once,
+// before Run and before any Keeper claims its fence, and returns when no other process reads: so a
+// standby takes nothing from an instance that works. It keeps nothing: another may be faster.
+type Exclusive interface {
+	Await(ctx context.Context) error
+}
+
 // Func changes one row in place and reports whether to keep it. New memory for values comes from a,
 // which belongs to the row's batch. Before the call the engine has set r.Schema to the schema that
 // Bind returned; f may set another one with the same columns (a row-wise route). A row that comes

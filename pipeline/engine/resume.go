@@ -6,6 +6,21 @@ import (
 	"github.com/pipe-cdc/pipe/pipeline"
 )
 
+// await waits, source by source, while another process reads what they would: only then may the
+// fences be claimed.
+func (e *Engine) await(ctx context.Context) error {
+	for _, s := range e.sources {
+		x, ok := s.src.(pipeline.Exclusive)
+		if !ok {
+			continue
+		}
+		if err := e.guard(s.address, func() error { return x.Await(ctx) }); err != nil {
+			return atNode(s.address, err)
+		}
+	}
+	return nil
+}
+
 // resume loads where to begin: for each stream the least of what the store and the Keepers have. A
 // stream that one of them lacks begins anew: that one has nothing of it (invariant 1). Keepers trim
 // what they have beyond that. Positions of sources that are not in the graph are kept as they are.

@@ -27,7 +27,11 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.stopRead = stop
 	defer stop()
 	defer e.cancel(errDone)
-	cp, err := e.resume(ctx)
+	err := e.await(ctx)
+	var cp pipeline.Checkpoint
+	if err == nil {
+		cp, err = e.resume(ctx)
+	}
 	if err != nil {
 		return e.outcome(ctx, errors.Join(err, e.close(nil)))
 	}
