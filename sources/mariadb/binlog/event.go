@@ -65,7 +65,9 @@ func (t EventType) second() bool {
 	return t >= WriteRowsV2 && t <= DeleteRowsV2 || t >= WriteRowsCompressedV2 && t <= DeleteRowsCompressedV2
 }
 
-func (t EventType) compressed() bool { return t >= WriteRowsCompressedV1 && t <= DeleteRowsCompressedV2 }
+func (t EventType) compressed() bool {
+	return t >= WriteRowsCompressedV1 && t <= DeleteRowsCompressedV2
+}
 
 // HeaderSize is the size of an event's header, in bytes.
 const HeaderSize = 19

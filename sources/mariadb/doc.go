@@ -1,0 +1,18 @@
+// Package mariadb is the source that reads a MariaDB server (10.6 or later): the rows that are there,
+// then every change, from the binary log.
+//
+// Invariants:
+//   - A position is a set of GTIDs, one for each domain, so it holds after a fail-over too. It sorts
+//     as text by the sum of its sequence numbers, which rises with every transaction (see position).
+//   - Marks are ends of groups in the log: commits, statements outside of transactions, and the
+//     outcome of XA transactions. The rows of XA PREPARE are held until their outcome is known; the
+//     position says from where they are read again after a restart.
+//   - A table's shape comes from the table map in the log (binlog_row_metadata) and, for what that
+//     does not say, from the catalogue. Statements in the log only say when to look again.
+//   - All workers of a snapshot see the same state of the database, whose position is where the
+//     stream begins; so no row of the stream lies before it, and none is missing.
+//   - A change that has no row events (statement format, partitions dropped) is never passed over in
+//     silence.
+//
+// Neighbours: wire speaks the protocol, binlog decodes events and values, charset converts text.
+package mariadb

@@ -1,0 +1,158 @@
+package mariadb
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/match"
+	"github.com/pipe-cdc/pipe/pipeline/spec"
+	"github.com/pipe-cdc/pipe/sources/mariadb/binlog"
+)
+
+// table is one captured table: what the catalogue says and what the configuration asks for.
+type table struct {
+	*relation
+	// Schema is what rows leave under, in the snapshot as in the stream until the table changes.
+	Schema *pipeline.Schema
+	fields []binlog.Field // of the relation's columns
+	tableSettings
+	filter *filter // rows to take; nil: every row
+}
+
+// tableSettings are what the configuration says of one table.
+type tableSettings struct {
+	Omit      []string
+	Key       []string
+	Policy    string // policyInitial, policyNever or policyOnly
+	ChunkRows int
+	Workers   int
+	ChunkBy   string    // "": the key's first column
+	Where     spec.Expr // unset: every row
+	Why       string    // which pattern took the table
+}
+
+// settings resolves what the configuration says of each table.
+type settings struct {
+	config *Config
+	picker picker
+	blocks *match.Set
+}
+
+// newSettings compiles the patterns of the configuration.
+func newSettings(c *Config) (*settings, error) {
+	s := &settings{config: c}
+	patterns := make([]string, len(c.TableBlocks))
+	for i, b := range c.TableBlocks {
+		patterns[i] = b.Pattern
+	}
+	var err error
+	if s.picker.Tables, err = match.New(c.Include); err != nil {
+		return nil, fmt.Errorf("tables: %w", err)
+	}
+	if s.picker.Exclude, err = match.New(c.Exclude); err != nil {
+		return nil, fmt.Errorf("exclude: %w", err)
+	}
+	if s.blocks, err = match.New(patterns); err != nil {
+		return nil, fmt.Errorf("table: %w", err)
+	}
+	m, err := c.merged()
+	s.picker.Database = m.Database
+	return s, err
+}
+
+// of returns the settings of a table: the source's, and those of the table block that names it.
+func (s *settings) of(database, name string) tableSettings {
+	c := s.config
+	out := tableSettings{Policy: c.Snapshot, ChunkRows: c.ChunkRows, Workers: c.Workers}
+	i := s.blocks.Index(database, "", name)
+	if i < 0 {
+		return out
+	}
+	b := c.TableBlocks[i]
+	out.Omit, out.Key = b.Omit, b.Key
+	out.ChunkBy, out.Where = b.ChunkBy, b.Where
+	if b.Snapshot != "" {
+		out.Policy = b.Snapshot
+	}
+	if b.ChunkRows != 0 {
+		out.ChunkRows = b.ChunkRows
+	}
+	if b.Workers != 0 {
+		out.Workers = b.Workers
+	}
+	return out
+}
+
+// tables returns the tables that the configuration takes, in the catalogue's order.
+func (s *settings) tables(c *catalog, srv *server) ([]*table, error) {
+	var out []*table
+	for _, p := range s.picker.pick(c) {
+		if !p.Taken {
+			continue
+		}
+		t, err := s.table(p.relation, srv, 1)
+		if err != nil {
+			return nil, fmt.Errorf("table %s: %w", p.relation, err)
+		}
+		for _, name := range slices.Concat(t.Omit, t.tableSettings.Key) {
+			if t.Column(name) == nil {
+				return nil, fmt.Errorf("table %s: there is no column %s", t, name)
+			}
+		}
+		t.Why = p.Why
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+// table builds a captured table with its schema.
+func (s *settings) table(r *relation, srv *server, version uint64) (*table, error) {
+	t := &table{relation: r, tableSettings: s.of(r.Database, r.Name)}
+	t.Schema = &pipeline.Schema{System: pipeline.MariaDB, Database: r.Database, Table: r.Name, Version: version}
+	for i := range r.Columns {
+		col := &r.Columns[i]
+		if slices.Contains(t.Omit, col.Name) {
+			t.fields = append(t.fields, binlog.Field{Out: -1})
+			continue
+		}
+		c, f, err := s.config.shape(col, srv)
+		if err != nil {
+			return nil, err
+		}
+		f.Out = len(t.Schema.Columns)
+		t.fields, t.Schema.Columns = append(t.fields, f), append(t.Schema.Columns, c)
+	}
+	t.setKey()
+	var err error
+	t.filter, err = newFilter(t)
+	return t, err
+}
+
+// setKey sets the schema's key: the configured columns, else the table's; none where one is omitted.
+func (t *table) setKey() {
+	names := t.tableSettings.Key
+	if len(names) == 0 {
+		names = t.relation.Key
+	}
+	for _, name := range names {
+		i := t.Schema.Index(name)
+		if i < 0 {
+			t.Schema.Key = nil
+			break
+		}
+		t.Schema.Key = append(t.Schema.Key, i)
+		if slices.Contains(t.relation.Key, name) && !t.relation.Column(name).Nullable {
+			t.Schema.Columns[i].Nullable = false
+		}
+	}
+	t.Schema.KeyFull = len(t.Schema.Key) == 0
+}
+
+// sameShape reports whether two schemas describe the same rows.
+func sameShape(a, b *pipeline.Schema) bool {
+	return slices.Equal(a.Key, b.Key) && slices.EqualFunc(a.Columns, b.Columns, func(x, y pipeline.Column) bool {
+		return x.Name == y.Name && x.Kind == y.Kind && x.Type == y.Type && x.Nullable == y.Nullable && x.Default == y.Default &&
+			x.Precision == y.Precision && x.Scale == y.Scale && x.Length == y.Length && slices.Equal(x.Labels, y.Labels)
+	})
+}
