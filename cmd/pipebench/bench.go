@@ -14,22 +14,25 @@ import (
 // bench holds the server and the results of one measurement.
 type bench struct {
 	options
-	pg      *server.Postgres
+	pg      *server.Postgres // the source
+	target  *server.Postgres
 	results results
 	runs    int // names slots and state directories
 }
 
 func newBench(ctx context.Context, o options) (*bench, error) {
-	pg, err := server.StartPostgres(ctx, server.PostgresConfig{Settings: []string{
-		"fsync=on", "shared_buffers=1GB", "max_wal_size=16GB", "checkpoint_timeout=1h",
-		"synchronous_commit=on", "autovacuum=off", "max_wal_senders=20", "max_replication_slots=40",
-	}})
-	if err != nil {
-		return nil, err
-	}
-	b := &bench{options: o, pg: pg}
-	for _, name := range []string{"source", "target"} {
-		if err := b.exec(ctx, "postgres", "CREATE DATABASE "+name); err != nil {
+	b := &bench{options: o}
+	for name, place := range map[string]**server.Postgres{"source": &b.pg, "target": &b.target} {
+		pg, err := server.StartPostgres(ctx, server.PostgresConfig{Settings: []string{
+			"fsync=on", "shared_buffers=1GB", "max_wal_size=16GB", "checkpoint_timeout=1h",
+			"synchronous_commit=on", "autovacuum=off", "max_wal_senders=20", "max_replication_slots=40",
+		}})
+		if err != nil {
+			b.close()
+			return nil, err
+		}
+		*place = pg
+		if err := execAt(ctx, pg.SocketDSN("postgres"), "CREATE DATABASE "+name); err != nil {
 			b.close()
 			return nil, err
 		}
@@ -38,22 +41,39 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 }
 
 func (b *bench) close() {
-	if err := b.pg.Close(); err != nil {
-		fmt.Fprintln(os.Stderr, "pipebench: stop PostgreSQL:", err)
+	for _, pg := range []*server.Postgres{b.pg, b.target} {
+		if pg == nil {
+			continue
+		}
+		if err := pg.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "pipebench: stop PostgreSQL:", err)
+		}
 	}
+}
+
+// server returns the one that has the database.
+func (b *bench) server(database string) *server.Postgres {
+	if database == "target" {
+		return b.target
+	}
+	return b.pg
 }
 
 // dsn returns the URL of a database, as the readers get it.
 func (b *bench) dsn(database string) string {
 	if b.socket {
-		return b.pg.SocketDSN(database)
+		return b.server(database).SocketDSN(database)
 	}
-	return b.pg.DSN(database)
+	return b.server(database).DSN(database)
 }
 
-// exec runs statements one after another in one session.
+// exec runs statements one after another in one session of a database.
 func (b *bench) exec(ctx context.Context, database string, statements ...string) error {
-	conn, err := pgx.Connect(ctx, b.pg.SocketDSN(database))
+	return execAt(ctx, b.server(database).SocketDSN(database), statements...)
+}
+
+func execAt(ctx context.Context, dsn string, statements ...string) error {
+	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
 		return err
 	}
@@ -68,7 +88,7 @@ func (b *bench) exec(ctx context.Context, database string, statements ...string)
 
 // text returns the only value of a query as text.
 func (b *bench) text(ctx context.Context, database, query string) (string, error) {
-	conn, err := pgx.Connect(ctx, b.pg.SocketDSN(database))
+	conn, err := pgx.Connect(ctx, b.server(database).SocketDSN(database))
 	if err != nil {
 		return "", err
 	}

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
-	"syscall"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -23,18 +25,54 @@ func timed(ctx context.Context, env []string, name string, args ...string) (samp
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	start := time.Now()
-	err := cmd.Run()
-	s := sample{wall: time.Since(start)}
-	if state := cmd.ProcessState; state != nil {
-		s.cpu = state.UserTime() + state.SystemTime()
-		if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
-			s.rss = usage.Maxrss << 10
-		}
+	if err := cmd.Start(); err != nil {
+		return sample{}, err
 	}
+	ended := make(chan struct{})
+	peak := make(chan int64)
+	go func() { peak <- watchMemory(cmd.Process.Pid, ended) }()
+	err := cmd.Wait()
+	s := sample{wall: time.Since(start)}
+	close(ended)
+	s.rss = <-peak
+	s.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	if err != nil {
 		return s, fmt.Errorf("%s %v: %w\n%s", name, args, err, lastLines(out.Bytes(), 20))
 	}
 	return s, nil
+}
+
+// memoryEvery is how often a process's peak is read: what it reaches in its last moments may be missed.
+const memoryEvery = 20 * time.Millisecond
+
+// watchMemory returns the peak of a process's resident memory in bytes. The kernel's account of a
+// finished child would count this process too, whose memory the child shared before it was itself.
+func watchMemory(pid int, ended <-chan struct{}) (peak int64) {
+	ticker := time.NewTicker(memoryEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ended:
+			return peak
+		case <-ticker.C:
+			peak = max(peak, highWater(pid))
+		}
+	}
+}
+
+// highWater reads VmHWM of proc(5), 0 where it cannot be read.
+func highWater(pid int) int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kb, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			return kb << 10
+		}
+	}
+	return 0
 }
 
 // plus joins two processes that ran at the same time as one reader.
