@@ -117,11 +117,12 @@ pipeline "fault" {
 `
 	fromItems = `
 source "postgres" "shop" {
-  dsn         = env("SOURCE")
-  slot        = "fault"
-  publication = "fault"
-  create      = ["slot", "publication"]
-  tables      = ["public.*"]
+  dsn             = env("SOURCE")
+  slot            = "fault"
+  publication     = "fault"
+  create          = ["slot", "publication"]
+  tables          = ["public.*"]
+  status_interval = "200ms"
 }
 `
 	toCopy = `
