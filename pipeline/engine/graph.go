@@ -52,11 +52,11 @@ type Limits struct {
 	SaveEvery time.Duration // between saves while batches are in flight
 }
 
-// DefaultLimits keep a process below 128 MB: 8 batches of 4 MiB are 32 MiB of live memory, and as
+// DefaultLimits keep a process below 128 MB: 6 batches of 4 MiB are 24 MiB of live memory, and as
 // much again before the collector runs.
 func DefaultLimits() Limits {
 	return Limits{
-		Batches: 8, Rows: 8192, Bytes: 4 << 20,
+		Batches: 6, Rows: 8192, Bytes: 4 << 20,
 		Linger: 20 * time.Millisecond, Grace: 20 * time.Second, SaveEvery: time.Second,
 	}
 }
