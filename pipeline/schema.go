@@ -36,12 +36,41 @@ type Schema struct {
 	Table     string
 	Columns   []Column
 	Key       []int // indexes of the key's columns, in the key's order; empty: no key
+	// Indexes are the table's secondary indexes, where the source knows them; nil where it does not.
+	Indexes []Index
 	// KeyFull says that the table has no key and its whole row identifies it (REPLICA IDENTITY FULL).
 	KeyFull bool
 	Version uint64 // rises with each new Schema of the table within one run; for messages only
 	// Target, where a transform set it, is where the rows shall go: what a sink's template
 	// calls table.target. "" leaves it to the sink.
 	Target string
+}
+
+// Index is a secondary index of a table: one over whole columns and all rows, not over expressions.
+type Index struct {
+	Name    string // the source's; in MariaDB unique within its table only
+	Columns []int  // of the schema, in the index's order
+	Unique  bool
+}
+
+// MoveIndexes makes the schema's indexes follow its columns, whose new places moved has by their old
+// ones. An index that lost a column is gone.
+func (s *Schema) MoveIndexes(moved map[int]int) {
+	var kept []Index
+next:
+	for _, x := range s.Indexes {
+		columns := make([]int, len(x.Columns))
+		for n, old := range x.Columns {
+			i, ok := moved[old]
+			if !ok {
+				continue next
+			}
+			columns[n] = i
+		}
+		x.Columns = columns
+		kept = append(kept, x)
+	}
+	s.Indexes = kept
 }
 
 // Name returns the table's qualified name as users write it: namespace.table in PostgreSQL,

@@ -80,6 +80,7 @@ func (o *omit) Bind(in *pipeline.Schema) (*pipeline.Schema, pipeline.Func, error
 		out.Columns = append(out.Columns, in.Columns[i])
 		moved[i] = n
 	}
+	out.MoveIndexes(moved)
 	if err := o.rekey(in, out, moved); err != nil {
 		return nil, nil, err
 	}
