@@ -117,7 +117,7 @@ func (b *binder) open(ctx context.Context, n name, source string, r *pipeline.Ro
 	if t.load, err = b.state.loading(ctx, b.admin, n.String()); err != nil {
 		return nil, err
 	}
-	if r.Tx == nil || !r.Tx.Snapshot || r.Op != pipeline.Read {
+	if !loads(r) {
 		return t, nil
 	}
 	if t.fresh, err = t.empty(ctx, b.admin); err != nil || !t.fresh {
@@ -125,6 +125,12 @@ func (b *binder) open(ctx context.Context, n name, source string, r *pipeline.Ro
 	}
 	t.load = source
 	return t, b.state.beginLoad(ctx, b.admin, n.String(), source)
+}
+
+// loads reports whether a row belongs to a snapshot: one that it read, or the word that it starts over.
+func loads(r *pipeline.Row) bool {
+	again := r.Op == pipeline.Truncate && r.Flags&pipeline.Again != 0
+	return r.Tx != nil && r.Tx.Snapshot && (r.Op == pipeline.Read || again)
 }
 
 func (b *binder) make(ctx context.Context, t *target, s *pipeline.Schema) error {
