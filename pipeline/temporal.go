@@ -1,9 +1,21 @@
 package pipeline
 
+// From marchDay on, 0000-03-01, days are counted by the algorithms for dates; below nearDays of them
+// the products of the fast ones fit.
+const (
+	marchDay = EpochDays + 719468
+	nearDays = 1 << 28
+)
+
 // DateOf returns the proleptic Gregorian date that lies days after 2000-01-01. Year 0 is 1 BC, as
-// in ISO 8601. (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.)
+// in ISO 8601. (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days; near
+// dates by Cassio Neri and Lorenz Schneider, "Euclidean affine functions and their application to
+// calendar algorithms".)
 func DateOf(days int64) (year int64, month, day int) {
-	z := days + EpochDays + 719468
+	z := days + marchDay
+	if uint64(z) < nearDays {
+		return nearDate(uint32(z))
+	}
 	era := floorDiv(z, 146097)
 	doe := z - era*146097
 	yoe := (doe - doe/1460 + doe/36524 - doe/146096) / 365
@@ -21,8 +33,31 @@ func DateOf(days int64) (year int64, month, day int) {
 	return year, month, day
 }
 
+// nearDate is DateOf for days after 0000-03-01.
+func nearDate(days uint32) (year int64, month, day int) {
+	n := 4*days + 3
+	century, ofCentury := n/146097, n%146097/4
+	product := 2939745 * uint64(4*ofCentury+3)
+	ofYear := uint32(product) / 2939745 / 4
+	year = int64(100*century + uint32(product>>32))
+	m := 2141*ofYear + 197913
+	month, day = int(m>>16), int(m&0xffff/2141)+1
+	if ofYear >= 306 { // January and February belong to the year that began in March
+		year, month = year+1, month-12
+	}
+	return year, month, day
+}
+
 // DaysOf is the inverse of DateOf: days from 2000-01-01 to a date. It does not check the day.
 func DaysOf(year int64, month, day int) int64 {
+	if year > 0 && year < nearDays/366 {
+		y, m := uint32(year), uint32(month)
+		if m <= 2 {
+			y, m = y-1, m+12
+		}
+		century := y / 100
+		return int64(1461*y/4-century+century/4+(979*m-2919)/32) + int64(day) - 1 - marchDay
+	}
 	if month <= 2 {
 		year--
 	}

@@ -3,46 +3,23 @@ package avro
 import (
 	"encoding/binary"
 	"math"
-	"math/bits"
-	"unicode/utf8"
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/codec/envelope"
 )
 
-// append appends one column's value with its union's branch. The forms that most columns have are
-// written here; the rest by primitive.
+// append appends one column's value with its union's branch: the exact way for every form.
 func (o *op) append(dst []byte, v pipeline.Value) ([]byte, error) {
+	if v.IsNull() && o.union == required {
+		return dst, envelope.ErrNull
+	}
 	if v.IsNull() {
-		return o.null(dst)
+		return append(dst, o.null), nil
 	}
-	switch o.union {
-	case nullFirst:
-		dst = append(dst, 2)
-	case nullLast:
-		dst = append(dst, 0)
-	}
-	switch o.form {
-	case envelope.Int64:
-		if v.Kind() == pipeline.Int {
-			return appendLong(dst, v.Int()), nil
-		}
-	case envelope.String:
-		if b := v.Bytes(); v.Kind() == o.kind && utf8.Valid(b) {
-			return append(appendLong(dst, int64(len(b))), b...), nil
-		}
+	if o.union != required {
+		dst = append(dst, o.branch)
 	}
 	return appendBase(dst, o.field.Type, v)
-}
-
-func (o *op) null(dst []byte) ([]byte, error) {
-	switch o.union {
-	case nullFirst:
-		return append(dst, 0), nil
-	case nullLast:
-		return append(dst, 2), nil
-	}
-	return dst, envelope.ErrNull
 }
 
 // appendBase appends a value that is not NULL by its type's primitive.
@@ -148,37 +125,4 @@ func appendArray(dst []byte, t *envelope.Type, v pipeline.Value) ([]byte, error)
 		return err
 	})
 	return append(dst, 0), err
-}
-
-// appendLong appends Avro's int and long: zigzag, seven bits to a byte.
-func appendLong(dst []byte, n int64) []byte {
-	u := uint64(n<<1) ^ uint64(n>>63)
-	if u < 0x80 {
-		return append(dst, byte(u))
-	}
-	return appendVarint(dst, u)
-}
-
-// appendVarint appends a varint of several bytes, eight of them at once: times and LSNs are long.
-func appendVarint(dst []byte, u uint64) []byte {
-	const more = 0x8080808080808080
-	x := u & (1<<56 - 1)
-	x = x&0x000000000fffffff | x&0x00fffffff0000000<<4
-	x = x&0x00003fff00003fff | x&0x0fffc0000fffc000<<2
-	x = x&0x007f007f007f007f | x&0x3f803f803f803f80<<1
-	n := (bits.Len64(u) + 6) / 7
-	if n > 8 {
-		dst = binary.LittleEndian.AppendUint64(dst, x|more)
-		if n == 9 {
-			return append(dst, byte(u>>56))
-		}
-		return append(dst, byte(u>>56)|0x80, byte(u>>63))
-	}
-	end := len(dst) + n
-	dst = binary.LittleEndian.AppendUint64(dst, x|more&(1<<(8*(n-1))-1))
-	return dst[:end]
-}
-
-func appendString(dst []byte, s string) []byte {
-	return append(appendLong(dst, int64(len(s))), s...)
 }

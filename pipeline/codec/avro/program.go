@@ -18,8 +18,7 @@ type Program struct {
 	ValueSchema string
 
 	key, value [HeaderSize]byte
-	keys, cols []op
-	record     func(dst []byte, e *envelope.Event) ([]byte, error)
+	keys, cols record
 	parts      source
 }
 
@@ -32,15 +31,6 @@ const (
 	nullLast        // [T, "null"]
 )
 
-// op encodes one column.
-type op struct {
-	field envelope.Field
-	index int
-	form  envelope.Form
-	kind  pipeline.Kind
-	union union
-}
-
 // Compile derives the schemas of a plan, named after the topic, and the program that encodes them.
 func Compile(p *envelope.Plan, topic string) (*Program, error) {
 	var taken []string
@@ -52,7 +42,7 @@ func Compile(p *envelope.Plan, topic string) (*Program, error) {
 		return nil, err
 	}
 	ns := ValidNamespace(topic)
-	g := &Program{Plan: p, ValueSchema: valueSchema(p, names, ns), cols: ops(p.Fields), keys: ops(p.Keys)}
+	g := &Program{Plan: p, ValueSchema: valueSchema(p, names, ns), cols: newRecord(p.Fields), keys: newRecord(p.Keys)}
 	if len(p.Keys) > 0 {
 		var keyNames []string
 		for _, k := range p.Keys {
@@ -71,26 +61,7 @@ func Compile(p *envelope.Plan, topic string) (*Program, error) {
 		}
 	}
 	g.parts = newSource(p)
-	g.record = g.appendEnvelope
-	if p.Shape == envelope.Flat {
-		g.record = g.appendFlat
-	}
 	return g, nil
-}
-
-func ops(fields []envelope.Field) []op {
-	out := make([]op, len(fields))
-	for i, f := range fields {
-		o := op{field: f, index: f.Index, form: f.Type.Form, kind: f.Type.Kind}
-		switch {
-		case f.Type.Optional && f.Type.Default != "":
-			o.union = nullLast
-		case f.Type.Optional:
-			o.union = nullFirst
-		}
-		out[i] = o
-	}
-	return out
 }
 
 // SetIDs sets the registry's ids of the key's and the value's schema. Not safe once encoding began.
@@ -99,34 +70,29 @@ func (g *Program) SetIDs(key, value int) {
 	binary.BigEndian.PutUint32(g.value[1:], uint32(value))
 }
 
+// Room returns how many bytes beyond those that they take a key and a value together need at the most
+// to be encoded without growing their buffer.
+func (g *Program) Room() int { return 2 * (HeaderSize + g.keys.most + g.cols.most) }
+
 // AppendKey appends the key of the given row, header first; nothing where messages have no key.
 func (g *Program) AppendKey(dst []byte, e *envelope.Event, row []pipeline.Value) ([]byte, error) {
-	if len(g.keys) == 0 {
+	if len(g.keys.ops) == 0 {
 		return dst, nil
 	}
-	dst = append(dst, g.key[:]...)
-	for i := range g.keys {
-		o := &g.keys[i]
-		v, err := row[o.index], error(nil)
-		if k := v.Kind(); k == pipeline.Absent || k == pipeline.Null {
-			if v, err = g.Plan.KeyValue(e, &o.field, row); err != nil {
-				return dst, g.Plan.Error(e.Row, o.field.Name, err)
-			}
-		}
-		if dst, err = o.append(dst, v); err != nil {
-			return dst, g.Plan.Error(e.Row, o.field.Name, err)
-		}
-	}
-	return dst, nil
+	return g.row(append(dst, g.key[:]...), &g.keys, e, keyImage, row)
 }
 
 // AppendValue appends the event's value, header first.
 func (g *Program) AppendValue(dst []byte, e *envelope.Event) ([]byte, error) {
-	return g.record(append(dst, g.value[:]...), e)
+	dst = append(dst, g.value[:]...)
+	if g.Plan.Shape == envelope.Flat {
+		return g.appendFlat(dst, e)
+	}
+	return g.appendEnvelope(dst, e)
 }
 
 func (g *Program) appendFlat(dst []byte, e *envelope.Event) ([]byte, error) {
-	dst, err := g.row(dst, e, envelope.After, e.After)
+	dst, err := g.row(dst, &g.cols, e, envelope.After, e.After)
 	if err != nil || g.Plan.Deletes != envelope.Rewrite {
 		return dst, err
 	}
@@ -134,22 +100,4 @@ func (g *Program) appendFlat(dst []byte, e *envelope.Event) ([]byte, error) {
 		return append(dst, "\x02\x08true"...), nil
 	}
 	return append(dst, "\x02\x0afalse"...), nil
-}
-
-// row appends the record of a table's columns.
-func (g *Program) row(dst []byte, e *envelope.Event, img envelope.Image, row []pipeline.Value) ([]byte, error) {
-	var err error
-	for i := range g.cols {
-		o := &g.cols[i]
-		v := row[o.index]
-		if k := v.Kind(); k <= pipeline.Absent && (k == pipeline.Absent || o.union == required) {
-			if v, err = g.Plan.Fill(e, img, &o.field, v); err != nil {
-				return dst, g.Plan.Error(e.Row, o.field.Name, err)
-			}
-		}
-		if dst, err = o.append(dst, v); err != nil {
-			return dst, g.Plan.Error(e.Row, o.field.Name, err)
-		}
-	}
-	return dst, nil
 }

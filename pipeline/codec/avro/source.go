@@ -1,6 +1,8 @@
 package avro
 
 import (
+	"strconv"
+
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/codec/envelope"
 )
@@ -41,66 +43,79 @@ func (g *Program) appendEnvelope(dst []byte, e *envelope.Event) ([]byte, error) 
 	if m == nil {
 		m = &envelope.Memo{}
 	}
-	g.remember(m, e)
-	dst = g.parts.append(dst, e.Row, m)
-	dst = append(dst, 0, 2, e.Op) // no transaction; op, a string of one byte
-	return append(dst, m.Tail...), nil
-}
-
-// remember encodes what the events of one transaction, and of one batch, have in common.
-func (g *Program) remember(m *envelope.Memo, e *envelope.Event) {
-	if m.Plan != g.Plan || m.Tx != e.Row.Tx {
-		m.Plan, m.Tx = g.Plan, e.Row.Tx
-		g.parts.remember(m, e.Row.Tx)
+	if m.Plan != g.Plan || m.Tx != e.Row.Tx || m.Op != e.Op || m.Now != e.Now {
+		m.Plan, m.Tx, m.Op, m.Now = g.Plan, e.Row.Tx, e.Op, e.Now
+		g.parts.remember(m)
 	}
-	if m.Now == e.Now && len(m.Tail) > 0 {
-		return
+	if g.parts.maria {
+		dst = append(append(dst, m.Head...), m.Middle...)
+		return append(appendMaria(dst, e.Row), m.Tail...), nil
 	}
-	m.Now = e.Now
-	m.Tail = appendLong(append(m.Tail[:0], 2), e.Now/1_000_000)
-	m.Tail = appendLong(append(m.Tail, 2), e.Now/1000)
-	m.Tail = appendLong(append(m.Tail, 2), e.Now)
+	return g.parts.append(dst, e.Row, m), nil
 }
 
 func (g *Program) image(dst []byte, e *envelope.Event, img envelope.Image, row []pipeline.Value) ([]byte, error) {
 	if row == nil {
 		return append(dst, 0), nil
 	}
-	return g.row(append(dst, 2), e, img, row)
+	return g.row(append(dst, 2), &g.cols, e, img, row)
 }
 
-// remember encodes the parts of the source block that a transaction's rows share.
-func (s *source) remember(m *envelope.Memo, tx *pipeline.Tx) {
+// remember encodes what the events of one transaction with the same operation have in common.
+func (s *source) remember(m *envelope.Memo) {
+	tx := m.Tx
 	micros := envelope.Micros1970(tx)
 	m.Head = appendLong(append(m.Head[:0], s.head...), micros/1000)
 	m.Head = appendString(append(m.Head, 0), envelope.SnapshotText(tx))
 	m.Head = append(m.Head, s.db...)
-	m.Middle = appendLong(append(m.Middle[:0], 2), micros)
-	m.Middle = appendLong(append(m.Middle, 2), micros*1000)
-	m.Middle = append(m.Middle, s.table...)
 	if s.maria {
 		m.Head = append(m.Head, 0)
-		return
+		m.Middle = s.appendTimes(m.Middle[:0], micros)
+		m.Tail = m.Tail[:0]
+	} else {
+		m.Head = append(m.Head, 2)
+		m.Middle = s.appendTimes(append(m.Middle[:0], `"]`...), micros)
+		m.Middle = appendNonZero(m.Middle, int64(tx.ID))
+		m.Tail = append(appendNonEmpty(append(m.Tail[:0], 0), tx.Origin), 0) // xmin, origin, origin_lsn
 	}
-	m.Head = append(m.Head, 2)
-	m.Middle = appendNonZero(m.Middle, int64(tx.ID))
-	m.Order = envelope.AppendOrder(m.Order[:0], tx)
+	m.Fixed, m.High = len(m.Head), 0
+	m.Tail = append(m.Tail, 0, 2, m.Op) // no transaction; op, a string of one byte
+	m.Tail = appendLong(append(m.Tail, 2), m.Now/1_000_000)
+	m.Tail = appendLong(append(m.Tail, 2), m.Now/1000)
+	m.Tail = appendLong(append(m.Tail, 2), m.Now)
 }
 
-// append appends the source block of a row.
+func (s *source) appendTimes(dst []byte, micros int64) []byte {
+	dst = appendLong(append(dst, 2), micros)
+	dst = appendLong(append(dst, 2), micros*1000)
+	return append(dst, s.table...)
+}
+
+// lowDigits are those of an LSN that change from row to row: the others are remembered.
+const lowDigits = 1_000_000
+
+// append appends the source block of a row and the rest of the envelope.
 func (s *source) append(dst []byte, r *pipeline.Row, m *envelope.Memo) []byte {
-	dst = append(dst, m.Head...)
-	if s.maria {
-		return appendMaria(append(dst, m.Middle...), r)
+	lsn := uint64(envelope.LSN(r))
+	high := lsn / lowDigits
+	if high != m.High || high == 0 {
+		m.High = high
+		m.Head = append(m.Head[:m.Fixed], 0)
+		m.Head = envelope.AppendOrder(m.Head, m.Tx)
+		m.Head = strconv.AppendUint(m.Head, lsn, 10)
+		m.Head = fixLength(append(m.Head, `"]`...), m.Fixed)
+		m.Head = m.Head[:len(m.Head)-2]
+		if high > 0 {
+			m.Head = m.Head[:len(m.Head)-6]
+		}
 	}
-	start := len(dst)
-	dst = append(append(dst, 0), m.Order...)
-	dst = fixLength(envelope.AppendOrdinal(dst, r), start)
+	dst = append(dst, m.Head...)
+	if low := lsn % lowDigits; high > 0 {
+		dst = envelope.AppendSix(dst, low)
+	}
 	dst = append(dst, m.Middle...)
-	dst = appendNonZero(dst, envelope.LSN(r))
-	dst = append(dst, 0) // xmin
-	dst = appendNonEmpty(dst, r.Tx.Origin)
-	return append(dst, 0) // origin_lsn
+	dst = appendNonZero(dst, int64(lsn))
+	return append(dst, m.Tail...)
 }
 
 func appendMaria(dst []byte, r *pipeline.Row) []byte {

@@ -16,23 +16,35 @@ const narrowDigits = 18
 // appendUnscaled appends the decimal text times 10^scale as a big-endian two's complement number of
 // the fewest bytes.
 func appendUnscaled(dst, text []byte, scale int) ([]byte, error) {
-	if len(text) > narrowDigits {
+	n, ok := Unscaled(text, scale)
+	if !ok {
 		return appendWide(dst, text, scale)
 	}
-	neg, i := false, 0
-	if i < len(text) && text[i] == '-' {
-		neg, i = true, 1
+	for shift := 8 * (Width(n) - 1); shift >= 0; shift -= 8 {
+		dst = append(dst, byte(n>>shift))
 	}
-	n, digits, point := int64(0), 0, -1
-	for ; i < len(text); i++ {
-		d := text[i] - '0'
-		if d <= 9 {
+	return dst, nil
+}
+
+// Unscaled returns the decimal text times 10^scale; ok is false where it may not fit an int64, and
+// where text is no plain number.
+func Unscaled(text []byte, scale int) (n int64, ok bool) {
+	if len(text) > narrowDigits {
+		return 0, false
+	}
+	i := 0
+	if len(text) > 0 && text[0] == '-' {
+		i = 1
+	}
+	digits, point := 0, -1
+	for _, c := range text[i:] {
+		if d := c - '0'; d <= 9 {
 			n = n*10 + int64(d)
 			digits++
 			continue
 		}
-		if text[i] != '.' || point >= 0 {
-			return appendWide(dst, text, scale)
+		if c != '.' || point >= 0 {
+			return 0, false
 		}
 		point = digits
 	}
@@ -41,25 +53,19 @@ func appendUnscaled(dst, text []byte, scale int) ([]byte, error) {
 		missing -= digits - point
 	}
 	if missing < 0 || digits == 0 || digits+missing > narrowDigits {
-		return appendWide(dst, text, scale)
+		return 0, false
 	}
 	for ; missing > 0; missing-- {
 		n *= 10
 	}
-	if neg {
+	if i > 0 {
 		n = -n
 	}
-	return appendNarrow(dst, n), nil
+	return n, true
 }
 
-// appendNarrow appends an int64 in the fewest bytes.
-func appendNarrow(dst []byte, n int64) []byte {
-	size := (bits.Len64(uint64(n^n>>63)) + 8) / 8
-	for shift := 8 * (size - 1); shift >= 0; shift -= 8 {
-		dst = append(dst, byte(n>>shift))
-	}
-	return dst
-}
+// Width returns how many bytes hold n in two's complement.
+func Width(n int64) int { return (bits.Len64(uint64(n^n>>63)) + 8) / 8 }
 
 // appendWide is appendUnscaled for what does not fit 64 bits, and for what is no plain number.
 func appendWide(dst, text []byte, scale int) ([]byte, error) {

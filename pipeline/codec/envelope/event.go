@@ -21,19 +21,21 @@ type Event struct {
 	Memo   *Memo            // what an encoder may remember between the events of a batch; nil: nothing
 }
 
-// Memo is memory of an encoder that belongs to its caller: what the events of one transaction and
-// table have in common, encoded. Forget it before another batch, whose transactions may lie where
-// earlier ones did.
+// Memo is memory of an encoder that belongs to its caller: what the events of one transaction, table
+// and operation have in common, encoded. Forget it before another batch, whose transactions may lie
+// where earlier ones did.
 type Memo struct {
-	Plan                *Plan
-	Tx                  *pipeline.Tx
-	Head, Middle, Order []byte
-	Now                 int64
-	Tail                []byte
+	Plan               *Plan
+	Tx                 *pipeline.Tx
+	Op                 byte
+	Now                int64
+	High               uint64 // the leading digits of the LSN that Head ends with; 0: none
+	Fixed              int    // length of Head without them
+	Head, Middle, Tail []byte
 }
 
 // Forget empties the memo and keeps its memory.
-func (m *Memo) Forget() { m.Plan, m.Tx, m.Now, m.Tail = nil, nil, 0, m.Tail[:0] }
+func (m *Memo) Forget() { m.Plan, m.Tx = nil, nil }
 
 // Image says which row of an event is encoded.
 type Image uint8
@@ -279,16 +281,12 @@ func LSN(r *pipeline.Row) int64 {
 
 // AppendSequence appends source.sequence, a JSON text: ["<commit LSN>","<LSN>"].
 func AppendSequence(dst []byte, r *pipeline.Row) []byte {
-	return AppendOrdinal(AppendOrder(dst, r.Tx), r)
+	dst = strconv.AppendInt(AppendOrder(dst, r.Tx), LSN(r), 10)
+	return append(dst, '"', ']')
 }
 
 // AppendOrder appends the part of AppendSequence that a transaction's rows share.
 func AppendOrder(dst []byte, tx *pipeline.Tx) []byte {
 	dst = strconv.AppendUint(append(dst, '[', '"'), tx.LSN, 10)
 	return append(dst, '"', ',', '"')
-}
-
-// AppendOrdinal appends the rest.
-func AppendOrdinal(dst []byte, r *pipeline.Row) []byte {
-	return append(strconv.AppendInt(dst, LSN(r), 10), '"', ']')
 }

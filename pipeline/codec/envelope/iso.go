@@ -82,9 +82,7 @@ func appendPadded(dst []byte, n int64, width int) []byte {
 		hi, lo := n/100, n%100
 		return append(dst, byte('0'+hi/10), byte('0'+hi%10), byte('0'+lo/10), byte('0'+lo%10))
 	case width == 6 && n < 1_000_000:
-		hi, mid, lo := n/10_000, n/100%100, n%100
-		return append(dst, byte('0'+hi/10), byte('0'+hi%10), byte('0'+mid/10), byte('0'+mid%10),
-			byte('0'+lo/10), byte('0'+lo%10))
+		return AppendSix(dst, uint64(n))
 	}
 	return strconv.AppendInt(dst, n, 10)
 }
