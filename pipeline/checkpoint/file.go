@@ -93,7 +93,8 @@ func (f *File) repair() string {
 	data, err := os.ReadFile(f.path + previous)
 	if err == nil {
 		if name, _, err := parseState(data); err == nil && name == f.name {
-			return fmt.Sprintf("The state before it is intact: \"cp %s %s\" restores it, and a little is read again.",
+			return fmt.Sprintf("The state before it is intact: \"cp %s %s\" restores it, and a little is read again. "+
+				"A source that has let go of what is after it refuses to start, and says what to do.",
 				f.path+previous, f.path)
 		}
 	}
