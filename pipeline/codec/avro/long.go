@@ -25,6 +25,10 @@ func putLong(b []byte, n int, v int64) int {
 		b[n] = byte(u)
 		return n + 1
 	}
+	if u < 1<<14 {
+		b[n], b[n+1] = byte(u)|0x80, byte(u>>7)
+		return n + 2
+	}
 	return n + putVarint(b[n:], u)
 }
 

@@ -55,8 +55,10 @@ var ErrNull = errors.New("NULL in a column declared NOT NULL")
 // Events appends the messages that r becomes, in the order in which they must be sent.
 func (p *Plan) Events(dst []Event, r *pipeline.Row, now int64) ([]Event, error) {
 	if r.Op <= pipeline.Insert || r.Op == pipeline.Update && (r.Before == nil || !p.moved(r)) {
-		dst = append(dst, Event{Row: r, Now: now, Op: codes[r.Op], After: r.Values})
-		p.write(&dst[len(dst)-1])
+		dst = append(dst, Event{})
+		e := &dst[len(dst)-1]
+		e.Row, e.Now, e.Op, e.After = r, now, codes[r.Op], r.Values
+		p.write(e)
 		return dst, nil
 	}
 	e := Event{Row: r, Now: now, Op: codes[r.Op]}
