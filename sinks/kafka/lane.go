@@ -150,7 +150,7 @@ func (l *lane) produce(e *envelope.Event, now time.Time) error {
 	t := l.table
 	rec := l.record(e.Row)
 	rec.Topic, rec.Timestamp, rec.Partition = t.topic, now, t.keyless
-	buf := l.arena.Grow(l.room)
+	buf := l.arena.Grow(l.room + t.room)
 	buf, err := l.key(buf, e, e.Key)
 	if err != nil {
 		return err

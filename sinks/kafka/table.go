@@ -27,6 +27,7 @@ type encoder interface {
 type table struct {
 	plan       *envelope.Plan
 	encode     encoder
+	room       int // bytes that encoding needs beyond those that a key and a value take
 	topic      string
 	partitions int32
 	keyless    int32 // the partition of records without key
@@ -65,7 +66,7 @@ func (c *Config) compile(s *pipeline.Schema, pipelineName string) (*table, *avro
 	if err != nil {
 		return nil, nil, err
 	}
-	t.encode = program
+	t.encode, t.room = program, program.Room()
 	return t, program, nil
 }
 
