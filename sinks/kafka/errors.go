@@ -97,7 +97,7 @@ func (l *lane) stalled(left int64, timeout time.Duration) error {
 // connectError is the error of a first contact.
 func connectError(err error) error {
 	out := &pipeline.Error{Class: pipeline.Retryable, Err: fmt.Errorf("no broker answers: %w", err)}
-	out.Hint = "Check brokers, and that a tls block is there if and only if the listener is encrypted."
+	out.Hint = "Check brokers, and that the tls and sasl blocks are what the listener wants."
 	if errors.Is(err, kerr.SaslAuthenticationFailed) || errors.Is(err, kerr.UnsupportedSaslMechanism) ||
 		errors.Is(err, kerr.IllegalSaslState) {
 		out.Class = pipeline.Environment

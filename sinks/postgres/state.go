@@ -115,12 +115,16 @@ func (s *state) inherit(ctx context.Context, c *conn) error {
 }
 
 func (s *state) create(ctx context.Context, c *conn) error {
-	rows, err := c.query(ctx, "SELECT to_regclass($1) IS NOT NULL", s.schema+".load_step")
+	rows, err := c.query(ctx, "SELECT to_regclass($1) IS NOT NULL, to_regnamespace($2) IS NULL", s.schema+".load_step", s.schema)
 	if err != nil || rows[0][0] == "t" {
 		return err
 	}
+	sql := createSQL
+	if rows[0][1] == "t" { // where it is there, a role without CREATE on the database may not even say IF NOT EXISTS
+		sql = "CREATE SCHEMA IF NOT EXISTS STATE;" + sql
+	}
 	for range claimTries {
-		err = c.run(ctx, strings.ReplaceAll(createSQL, "STATE", s.schema))
+		err = c.run(ctx, strings.ReplaceAll(sql, "STATE", s.schema))
 		if state := sqlState(err); state != stateUnique && state != stateTableExists && state != "42P06" {
 			return err
 		}
@@ -128,8 +132,8 @@ func (s *state) create(ctx context.Context, c *conn) error {
 	return err
 }
 
-// createSQL makes the tables in the schema STATE.
-const createSQL = `CREATE SCHEMA IF NOT EXISTS STATE;
+// createSQL makes the tables in the schema STATE, which is there.
+const createSQL = `
 	CREATE TABLE IF NOT EXISTS STATE.checkpoint (pipeline text NOT NULL, sink text NOT NULL,
 		stream text NOT NULL, position text NOT NULL, updated_at timestamptz NOT NULL DEFAULT now(),
 		PRIMARY KEY (pipeline, sink, stream)) WITH (fillfactor = 50);
@@ -141,7 +145,8 @@ const createSQL = `CREATE SCHEMA IF NOT EXISTS STATE;
 		target text NOT NULL, source text NOT NULL, PRIMARY KEY (pipeline, sink, target));
 	CREATE TABLE IF NOT EXISTS STATE.load_step (pipeline text NOT NULL, sink text NOT NULL, target text NOT NULL,
 		ordinal integer NOT NULL, source text NOT NULL, verb text NOT NULL, columns text NOT NULL DEFAULT '',
-		name text NOT NULL DEFAULT '', trouble text NOT NULL DEFAULT '', PRIMARY KEY (pipeline, sink, target, ordinal))`
+		schema_name text NOT NULL, table_name text NOT NULL, trouble text NOT NULL DEFAULT '',
+		PRIMARY KEY (pipeline, sink, target, ordinal))`
 
 // markSQL stores a position if the fence is still ours: where it is not, the scalar subquery is NULL
 // and the NOT NULL of the column refuses the row. FOR SHARE lets the sink's own lanes pass one
@@ -159,14 +164,23 @@ func (s *state) fenceSQL() string {
 		strconv.FormatInt(s.epoch, 10) + " FOR SHARE"
 }
 
+// markUnloggedSQL is markSQL for a stream whose rows are in the UNLOGGED target $5.
+func (s *state) markUnloggedSQL() string {
+	return "INSERT INTO " + s.schema + `.checkpoint_unlogged (pipeline, sink, stream, position, target)
+		VALUES ((SELECT f.pipeline FROM ` + s.schema + `.fence f WHERE f.pipeline = $1 AND f.sink = $2
+			AND f.epoch = ` + strconv.FormatInt(s.epoch, 10) + ` FOR SHARE), $2, $3, $4, $5)
+		ON CONFLICT (pipeline, sink, stream) DO UPDATE SET position = excluded.position, target = excluded.target`
+}
+
 func (s *state) forgetSQL() string {
-	return "DELETE FROM " + s.schema + ".checkpoint WHERE pipeline = $1 AND sink = $2 AND stream = $3"
+	return "WITH unlogged AS (DELETE FROM " + s.schema + ".checkpoint_unlogged WHERE pipeline = $1 AND sink = $2" +
+		" AND stream = $3) DELETE FROM " + s.schema + ".checkpoint WHERE pipeline = $1 AND sink = $2 AND stream = $3"
 }
 
 // fenced tells a lost fence from another error of markSQL.
 func fenced(err error) error {
 	var pe *pgconn.PgError
-	if errors.As(err, &pe) && pe.Code == stateNotNull && pe.TableName == stateCheckpoint &&
+	if errors.As(err, &pe) && pe.Code == stateNotNull && strings.HasPrefix(pe.TableName, stateCheckpoint) &&
 		pe.ColumnName == "pipeline" {
 		return pipeline.ErrFenced
 	}
