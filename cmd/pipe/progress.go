@@ -11,15 +11,11 @@ import (
 
 // progress turns an engine's figures into one line, once in a while.
 type progress struct {
-	began time.Time
-	last  time.Time
-	rows  int64   // read, at the last line
-	rate  float64 // rows per second since the line before
-	first time.Time
+	last     time.Time // when the last line was made
+	rows     int64     // read until then
+	rate     float64   // rows per second since the line before
+	snapshot time.Time // when a snapshot was seen first
 }
-
-// smooth is the weight of the newest rate in the one that is shown.
-const smooth = 0.5
 
 // line renders the figures at a moment: "12,345 rows/s · snapshot 43% of 5 tables, about 2m left ·
 // 1.2 MB and 3s behind · saved 1s ago".
@@ -45,8 +41,7 @@ func (p *progress) measure(now time.Time, s engine.Stats) {
 		rows += s.Sources[i].RowsOut
 	}
 	if passed := now.Sub(p.last).Seconds(); !p.last.IsZero() && passed > 0 {
-		rate := float64(max(0, rows-p.rows)) / passed
-		p.rate = smooth*rate + (1-smooth)*p.rate
+		p.rate = float64(max(0, rows-p.rows)) / passed
 	}
 	p.last, p.rows = now, rows
 }
@@ -54,7 +49,7 @@ func (p *progress) measure(now time.Time, s engine.Stats) {
 // source describes how far a source is.
 func (p *progress) source(r *pipeline.Report, now time.Time) string {
 	if r.Phase == "snapshot" {
-		return p.snapshot(r, now)
+		return p.copying(r, now)
 	}
 	out := r.Phase
 	if r.LagBytes > 0 || r.LagTime > 0 {
@@ -74,8 +69,8 @@ func behind(r *pipeline.Report) string {
 	return strings.Join(parts, " and ") + " behind"
 }
 
-// snapshot describes a snapshot by rows where every table has an estimate.
-func (p *progress) snapshot(r *pipeline.Report, now time.Time) string {
+// copying describes a snapshot, by rows where there are estimates.
+func (p *progress) copying(r *pipeline.Report, now time.Time) string {
 	var rows, estimate int64
 	done := 0
 	for i := range r.Tables {
@@ -86,8 +81,8 @@ func (p *progress) snapshot(r *pipeline.Report, now time.Time) string {
 			done++
 		}
 	}
-	if p.first.IsZero() {
-		p.first = now
+	if p.snapshot.IsZero() {
+		p.snapshot = now
 	}
 	out := fmt.Sprintf("snapshot, %d of %d tables", done, len(r.Tables))
 	if estimate == 0 || rows == 0 {
@@ -95,7 +90,7 @@ func (p *progress) snapshot(r *pipeline.Report, now time.Time) string {
 	}
 	share := min(float64(rows)/float64(estimate), 1)
 	out = fmt.Sprintf("snapshot %.0f%%, %d of %d tables", 100*share, done, len(r.Tables))
-	if passed := now.Sub(p.first); passed >= 2*time.Second && share < 1 {
+	if passed := now.Sub(p.snapshot); passed >= 2*time.Second && share < 1 {
 		left := time.Duration(float64(passed) * (1 - share) / share)
 		out += ", about " + short(left) + " left"
 	}

@@ -58,7 +58,7 @@ func (r *runner) watch(ctx context.Context) {
 	}
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	p := progress{}
+	p := progress{last: time.Now()}
 	for {
 		select {
 		case <-ctx.Done():
