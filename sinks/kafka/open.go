@@ -55,10 +55,7 @@ func (c *Config) open(ctx context.Context, env spec.Env) (*Sink, error) {
 			client: client, create: c.CreateTopics,
 			counts: map[string]int32{}, dotted: map[string]string{},
 		},
-		tables: map[*pipeline.Schema]*table{}, lanes: make(chan *lane, lanes),
-	}
-	for range lanes {
-		s.lanes <- newLane(s)
+		tables: map[*pipeline.Schema]*table{}, places: make(chan struct{}, lanes),
 	}
 	return s, nil
 }

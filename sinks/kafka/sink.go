@@ -26,10 +26,11 @@ type Sink struct {
 	registry *registry.Client
 	topics   *topics
 	log      *logger
-	lanes    chan *lane // the free ones
+	places   chan struct{} // one for each lane in use
 
 	mu     sync.RWMutex
 	tables map[*pipeline.Schema]*table
+	free   []*lane // lanes not in use; the last used comes first, so that few hold memory
 }
 
 // Lanes returns how many Writes may run at once.
@@ -40,18 +41,33 @@ func (s *Sink) Write(ctx context.Context, b *pipeline.Batch) error {
 	if len(b.Rows) == 0 {
 		return nil
 	}
-	var l *lane
 	select {
-	case l = <-s.lanes:
+	case s.places <- struct{}{}:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	l := s.take()
 	if err := l.write(ctx, b); err != nil {
 		// The lane's memory may still be in the client's hands: it is not used again.
 		return at(s.env.Address, err)
 	}
-	s.lanes <- l
+	s.mu.Lock()
+	s.free = append(s.free, l)
+	s.mu.Unlock()
+	<-s.places
 	return nil
+}
+
+func (s *Sink) take() *lane {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.free)
+	if n == 0 {
+		return newLane(s)
+	}
+	l := s.free[n-1]
+	s.free = s.free[:n-1]
+	return l
 }
 
 // Close gives up what is not acknowledged and closes the connections.
