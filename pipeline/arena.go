@@ -109,8 +109,8 @@ func (s *slab[T]) reset(keep int) {
 			best = c
 		}
 	}
-	if s.used > cap(best) && s.used <= keep {
-		best = make([]T, 0, s.used)
+	if s.used+s.used/16 > cap(best) && s.used <= keep {
+		best = make([]T, 0, min(keep, s.used+s.used/8)) // room is asked for before it is known how much is used
 	}
 	if cap(best) > keep {
 		best = nil
