@@ -1,6 +1,7 @@
 package binlog
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/pipe-cdc/pipe/pipeline"
@@ -130,6 +131,8 @@ func (d *Decoder) fullImage(a *pipeline.Arena, values []pipeline.Value, data []b
 	return data, nil
 }
 
+var errUnknown = errors.New("a column of a type of before version 5.0")
+
 // column decodes one value, or passes over it where the schema does not have it.
 func (d *Decoder) column(a *pipeline.Arena, values []pipeline.Value, f *Field, null bool, data []byte) ([]byte, error) {
 	if null {
@@ -137,6 +140,9 @@ func (d *Decoder) column(a *pipeline.Arena, values []pipeline.Value, f *Field, n
 			values[f.Out] = pipeline.NullValue
 		}
 		return data, nil
+	}
+	if f.read == 0 {
+		return nil, errUnknown
 	}
 	n := f.width
 	if f.prefix > 0 {
