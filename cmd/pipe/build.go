@@ -25,6 +25,7 @@ type builder struct {
 	untilCaughtUp bool
 	log           *slog.Logger
 	out           io.Writer // of a dry run
+	scratch       string    // where a dry run spills; ""
 }
 
 // build opens every component. What was opened is closed again where one fails.
@@ -157,8 +158,11 @@ func was(moves []config.Moved, address string) string {
 }
 
 // spillDir is where components keep what does not fit into memory: beside the state file, else beside
-// the configuration.
+// the configuration; a dry run leaves nothing there.
 func (b *builder) spillDir() string {
+	if b.scratch != "" {
+		return b.scratch
+	}
 	s := b.config.Settings
 	if s.State.Kind == "file" {
 		return strings.TrimRight(s.State.Path, "/") + ".spill"

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -21,7 +23,8 @@ import (
 type output struct {
 	out, err io.Writer
 	json     bool
-	github   bool // diagnostics as annotations of a GitHub workflow
+	log      *slog.Logger // of --log-format=json: what is wrong is logged as well; nil
+	github   bool         // diagnostics as annotations of a GitHub workflow
 	colour   bool
 }
 
@@ -48,6 +51,9 @@ func outputOf(cmd *cobra.Command) output {
 	o.json, _ = cmd.Flags().GetBool("json")
 	if f := cmd.Flags().Lookup("format"); f != nil {
 		o.github = f.Value.String() == "github"
+	}
+	if f := cmd.Flags().Lookup("log-format"); f != nil && f.Value.String() == "json" {
+		o.log = slog.New(slog.NewJSONHandler(o.err, nil))
 	}
 	o.colour = coloured(o.err)
 	return o
@@ -83,6 +89,10 @@ func (o output) failed(cmd *cobra.Command, err error) {
 		e := &envelopeError{Message: err.Error(), Hint: pipeline.HintOf(err), Node: nodeOf(err),
 			Code: exitCode(err)}
 		o.envelope(envelope{Command: cmd.Name(), Summary: "failed", Error: e})
+		return
+	}
+	if o.log != nil {
+		o.log.Error("failed", "error", err.Error(), "node", nodeOf(err), "exit_code", exitCode(err))
 		return
 	}
 	label := "error"
@@ -124,9 +134,25 @@ func (o output) diagnostics(c *config.Config, diags hcl.Diagnostics) {
 	case o.json || len(all) == 0:
 	case o.github:
 		diag.GitHub(o.out, all)
+	case o.log != nil:
+		logDiagnostics(o.log, all)
 	default:
 		diag.Text(o.err, all, o.colour)
 		fmt.Fprintln(o.err)
+	}
+}
+
+// logDiagnostics writes one line for each problem.
+func logDiagnostics(log *slog.Logger, all []diag.Diagnostic) {
+	for _, d := range all {
+		level, where := slog.LevelError, ""
+		if d.Severity == "warning" {
+			level = slog.LevelWarn
+		}
+		if d.Range != nil {
+			where = fmt.Sprintf("%s:%d:%d", d.Range.File, d.Range.Start.Line, d.Range.Start.Column)
+		}
+		log.Log(context.Background(), level, d.Summary, "detail", d.Detail, "at", where)
 	}
 }
 
@@ -148,7 +174,7 @@ func (o output) refused(cmd *cobra.Command, c *config.Config, diags hcl.Diagnost
 		if err := o.envelope(envelope{Command: cmd.Name(), Summary: summary, Result: findings{all}}); err != nil {
 			return err
 		}
-	} else {
+	} else if o.log == nil {
 		fmt.Fprintln(o.err, summary)
 	}
 	return &exit{code: exitInput}

@@ -72,7 +72,7 @@ func run(cmd *cobra.Command, args []string) error {
 		return usage("%w", err)
 	}
 	defer endProfile()
-	if err := r.run(ctx); err != nil {
+	if err := r.runScratched(ctx); err != nil {
 		return err
 	}
 	if o.json {

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/engine"
 )
 
@@ -27,6 +28,20 @@ type runner struct {
 	policy   engine.Retry
 	terminal io.Writer // progress is drawn here in place; nil: it is logged
 	running  atomic.Pointer[engine.Engine]
+}
+
+// runScratched is run, with a directory for what a dry run spills, which is gone afterwards.
+func (r *runner) runScratched(ctx context.Context) error {
+	if !r.dryRun {
+		return r.run(ctx)
+	}
+	dir, err := os.MkdirTemp("", "pipe-dry-run-")
+	if err != nil {
+		return &pipeline.Error{Class: pipeline.Environment, Err: err, Hint: "Set TMPDIR to a directory that can be written to."}
+	}
+	defer os.RemoveAll(dir)
+	r.scratch = dir
+	return r.run(ctx)
 }
 
 // run runs until ctx ends or everything was read.

@@ -49,6 +49,12 @@ func (r *runner) publish(ctx context.Context, tables []*table) error {
 	if err != nil {
 		return err
 	}
+	if p == nil && r.config.creates("publication") && r.env.DryRun {
+		r.env.Log.Warn("the publication does not exist and a dry run makes none: the rows that are there are shown, no changes",
+			"publication", r.config.Publication)
+		r.unpublished, r.tables = true, withoutPolicy(r.tables, policyNever)
+		return nil
+	}
 	if !r.config.creates("publication") || r.env.DryRun {
 		return r.checkPublication(p, tables)
 	}

@@ -30,6 +30,8 @@ type runner struct {
 	catalog  *catalog
 	tables   []*table
 	slot     string // the slot to stream from: the source's, or a temporary one of a dry run
+
+	unpublished bool // a dry run found no publication, and makes none: there is nothing to stream
 }
 
 func newRunner(s *Source) (*runner, error) {
@@ -72,7 +74,7 @@ func (r *runner) run(ctx context.Context, from pipeline.Checkpoint, out pipeline
 	if r.identity, err = identify(ctx, r.repl); err != nil {
 		return err
 	}
-	if len(streamed) == 0 {
+	if len(streamed) == 0 || r.unpublished {
 		return r.snapshotOnly(ctx, from, out)
 	}
 	start, err := r.start(ctx, from, out)

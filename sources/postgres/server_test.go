@@ -202,7 +202,11 @@ func TestDryRunLeavesNoTrace(t *testing.T) {
 	dsn := pg.Database(t)
 	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY)`)
 	dry := func(e *spec.Env) { e.DryRun = true }
-	wantError(t, configOf(dsn), nil, pipeline.Environment, "publication pub does not exist", "CREATE PUBLICATION", dry)
+	foreign := configOf(dsn, func(c *Config) { c.Create = []string{"slot"} })
+	wantError(t, foreign, nil, pipeline.Environment, "publication pub does not exist", "CREATE PUBLICATION", dry)
+	if err := open(t, configOf(dsn), dry).Run(t.Context(), nil, &pipetest.Collect{}); err != nil {
+		t.Errorf("without a publication there is nothing to stream, and nothing wrong: %v", err)
+	}
 	pipetest.Exec(t, dsn, `CREATE PUBLICATION pub FOR TABLE a`)
 	r := pipetest.Run(t, open(t, configOf(dsn), dry), nil, nil)
 	r.Out.Wait(t, "a first mark", func(b []*pipeline.Batch) bool { return len(b) > 0 })
