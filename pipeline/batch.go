@@ -40,6 +40,12 @@ func (b *Batch) Full() bool {
 	return len(b.Rows) >= b.MaxRows || b.Size() >= b.MaxBytes
 }
 
+// Ripe reports whether the batch has reached half of a bound: the end of a transaction is then a good
+// place to emit it, rather than to cut the next transaction in two.
+func (b *Batch) Ripe() bool {
+	return 2*len(b.Rows) >= b.MaxRows || 2*b.Size() >= b.MaxBytes
+}
+
 // Empty reports whether the batch carries neither rows nor marks.
 func (b *Batch) Empty() bool { return len(b.Rows) == 0 && len(b.Marks) == 0 }
 

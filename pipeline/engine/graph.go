@@ -52,11 +52,11 @@ type Limits struct {
 	SaveEvery time.Duration // between saves while batches are in flight
 }
 
-// DefaultLimits keep a process below 128 MB: 6 batches of 4 MiB are 24 MiB of live memory, and as
-// much again before the collector runs.
+// DefaultLimits keep a process below 128 MB: 5 batches of 6 MiB are 30 MiB of live memory, and
+// sinks encode a batch once more.
 func DefaultLimits() Limits {
 	return Limits{
-		Batches: 6, Rows: 8192, Bytes: 4 << 20,
+		Batches: 5, Rows: 16_384, Bytes: 6 << 20,
 		Linger: 20 * time.Millisecond, Grace: 20 * time.Second, SaveEvery: time.Second,
 	}
 }

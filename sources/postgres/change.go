@@ -91,7 +91,7 @@ func (s *stream) commit(end uint64) error {
 	if err := s.mark(end); err != nil {
 		return err
 	}
-	if s.batch != nil && s.batch.Full() {
+	if s.batch != nil && s.batch.Ripe() {
 		return s.emit()
 	}
 	return nil
