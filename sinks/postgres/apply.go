@@ -47,13 +47,25 @@ func (l *lane) applyGroup(ctx context.Context, g *group) error {
 	if len(g.truncate) > 0 {
 		return l.truncate(ctx, g)
 	}
-	if g.streamed {
-		if err := l.sink.binder.streamed(ctx, l.conn, g.plan.target); err != nil {
-			return err
-		}
+	if err := l.enter(ctx, g); err != nil {
+		return err
 	}
 	return l.applyRows(ctx, g.plan, g.rows)
 }
+
+// enter records, in the lane's transaction, what kind of rows reach a target.
+func (l *lane) enter(ctx context.Context, g *group) error {
+	if g.plan.unlogged && isChunk(l.stream) {
+		l.unlogged = g.plan.target.name.sql()
+	}
+	if !g.streamed {
+		return nil
+	}
+	return l.sink.binder.streamed(ctx, l.conn, g.plan.target)
+}
+
+// errEarly says that a source broke the order of snapshot and changes.
+var errEarly = errors.New("a change came among the rows of a snapshot, before the table has its key")
 
 func (l *lane) applyRows(ctx context.Context, p *plan, rows []*pipeline.Row) error {
 	switch {
@@ -61,6 +73,10 @@ func (l *lane) applyRows(ctx context.Context, p *plan, rows []*pipeline.Row) err
 		return l.appendRows(ctx, p, rows)
 	case len(p.key) == 0:
 		return l.applyKeyless(ctx, p, rows)
+	case p.deferred && !all(pipeline.Read, rows):
+		return &rowFault{row: rows[0], plan: p, err: errEarly}
+	case p.deferred:
+		return l.insert(ctx, p, rows)
 	case l.sink.binder.fresh(p.target) && all(pipeline.Read, rows):
 		return l.insert(ctx, p, rows)
 	case l.sink.binder.guess(p.target) && all(pipeline.Insert, rows):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -23,7 +24,9 @@ type binder struct {
 	name    string     // of the sessions
 	targets map[name]*target
 	plans   map[*pipeline.Schema]*plan
-	latest  map[*target]*pipeline.Schema
+
+	settlements map[string]*settlement // by the source's address
+	latest      map[*target]*pipeline.Schema
 }
 
 // maxPlans bounds how many versions of tables are remembered.
@@ -76,13 +79,18 @@ func (b *binder) bind(ctx context.Context, session *conn, stream pipeline.Stream
 	source := sourceOf(stream, s)
 	t := b.targets[n]
 	if t == nil {
-		if t, err = b.open(ctx, n, source, r); err != nil {
+		if t, err = b.open(ctx, n, stream, r); err != nil {
 			return nil, err
 		}
 		b.targets[n] = t
 	}
 	if err := t.joinSource(source, b.cfg.Merge); err != nil {
 		return nil, err
+	}
+	if t.deferred && !isChunk(stream) { // its load was begun under another address of the source
+		if err := b.settleTarget(ctx, t); err != nil {
+			return nil, err
+		}
 	}
 	c := b.admin
 	if session != nil {
@@ -103,21 +111,25 @@ func (b *binder) bind(ctx context.Context, session *conn, stream pipeline.Stream
 
 // open looks at a target for the first time and creates it where it is missing. Where a snapshot
 // finds it empty, that is recorded: until the first streamed change its rows are those of the load.
-func (b *binder) open(ctx context.Context, n name, source string, r *pipeline.Row) (*target, error) {
+func (b *binder) open(ctx context.Context, n name, stream pipeline.Stream, r *pipeline.Row) (*target, error) {
 	t := &target{name: n}
+	source := sourceOf(stream, r.Schema)
 	var err error
 	if t.table, err = readTable(ctx, b.admin, n); err != nil {
 		return nil, err
 	}
 	if t.table == nil {
-		if err = b.make(ctx, t, r.Schema); err != nil {
+		if err = b.make(ctx, t, stream, r); err != nil {
 			return nil, err
 		}
 	}
 	if t.load, err = b.state.loading(ctx, b.admin, n.String()); err != nil {
 		return nil, err
 	}
-	if !loads(r) {
+	if t.deferred, err = b.deferred(ctx, t, stream); err != nil || !loads(r) {
+		return t, err
+	}
+	if b.cfg.Load != nil && b.cfg.Load.Method == methodUpsert {
 		return t, nil
 	}
 	if t.fresh, err = t.empty(ctx, b.admin); err != nil || !t.fresh {
@@ -133,16 +145,36 @@ func loads(r *pipeline.Row) bool {
 	return r.Tx != nil && r.Tx.Snapshot && (r.Op == pipeline.Read || again)
 }
 
-func (b *binder) make(ctx context.Context, t *target, s *pipeline.Schema) error {
+// deferred reports whether the target's key is still to be made, and takes its load over for the
+// source of the stream, whose address may have changed.
+func (b *binder) deferred(ctx context.Context, t *target, stream pipeline.Stream) (bool, error) {
+	steps, err := b.state.stepsOf(ctx, b.admin, "target", t.name.sql())
+	if err != nil || len(steps) == 0 {
+		return false, err
+	}
+	if source := address(stream); isChunk(stream) && steps[0].Source != source {
+		_, err = b.admin.query(ctx, "UPDATE "+b.state.schema+".load_step SET source = $1 WHERE "+b.state.owner()+
+			" AND target = $2", source, t.name.sql())
+	}
+	return slices.ContainsFunc(steps, func(s step) bool { return s.Verb == stepKey }), err
+}
+
+func (b *binder) make(ctx context.Context, t *target, stream pipeline.Stream, r *pipeline.Row) error {
+	s := r.Schema
 	if !b.cfg.CreateTables {
 		return &pipeline.Error{Class: pipeline.Input, Table: s.Name(),
 			Err: errors.New("the target " + t.name.String() +
 				" does not exist"), Hint: "Create it, or set create_tables = true"}
 	}
-	if err := b.createTable(ctx, b.admin, t.name, s); err != nil {
+	var err error
+	if l := b.bulk(stream, r); l != nil {
+		err = b.makeBulk(ctx, t.name, address(stream), l, s)
+	} else {
+		err = b.createTable(ctx, b.admin, t.name, s)
+	}
+	if err != nil {
 		return err
 	}
-	var err error
 	if t.table, err = readTable(ctx, b.admin, t.name); err == nil && t.table == nil {
 		err = errors.New("the table " + t.name.String() + " vanished after it was created")
 	}

@@ -57,6 +57,7 @@ type Config struct {
 	LockTimeout   time.Duration
 	StmtTimeout   time.Duration
 	StateSchema   string
+	Load          *Load
 }
 
 // Spec describes the block.
@@ -71,6 +72,7 @@ func (c *Config) Spec(b *spec.Block) {
 		Doc("The table to write to, as schema.table. Without it: the source's schema and name, or what a route chose.")
 	c.specWrites(b)
 	c.specServer(b)
+	spec.Sub(b, "load", nil, &c.Load, func(b *spec.Block, l *Load, _ []string) { l.describe(b) })
 	b.Check(c.check)
 }
 

@@ -7,11 +7,18 @@ import (
 	"github.com/pipe-cdc/pipe/pipeline/pipetest"
 )
 
+// loadBlocks are the ways to load that the tests of crashes go.
+func loadBlocks() []string {
+	return []string{"", "load {}", "load {\n unlogged = true\n}", "load {\n unlogged = true\n defer_indexes = false\n}"}
+}
+
 // TestBrokenConnections breaks sessions in the middle of COPY and of statements, while a table is
 // loaded and while changes are applied.
 func TestBrokenConnections(t *testing.T) {
 	for _, resumes := range []bool{false, true} {
-		survive(t, pg, "", resumes, 16, fault{name: "cut"}, terminate(t, pg.DSN("postgres")))
+		for _, load := range loadBlocks() {
+			survive(t, pg, load, resumes, 8, fault{name: "cut"}, terminate(t, pg.DSN("postgres")))
+		}
 	}
 }
 
@@ -19,8 +26,12 @@ func TestBrokenConnections(t *testing.T) {
 // changes are applied.
 func TestServerCrashes(t *testing.T) {
 	srv := pipetest.Postgres(t, "fsync=on", "wal_level=replica")
-	for _, resumes := range []bool{false, true} {
-		survive(t, srv, "", resumes, 6, crash(t.Context(), srv))
+	for i, load := range loadBlocks() {
+		for _, resumes := range []bool{false, true} {
+			if i%2 == 0 || resumes {
+				survive(t, srv, load, resumes, 3, crash(t.Context(), srv))
+			}
+		}
 	}
 }
 

@@ -12,11 +12,20 @@ import (
 // createTable makes the table that a schema's rows need. It is committed on its own, so that lanes
 // that write to it do not wait for one another, and may be repeated.
 func (b *binder) createTable(ctx context.Context, c *conn, n name, s *pipeline.Schema) error {
+	defs, err := b.tableDefs(ctx, c, s, true)
+	if err != nil {
+		return err
+	}
+	return b.createOnce(ctx, c, n, "CREATE TABLE IF NOT EXISTS "+n.sql()+" ("+strings.Join(defs, ", ")+")")
+}
+
+// tableDefs returns what stands between the parentheses of CREATE TABLE.
+func (b *binder) tableDefs(ctx context.Context, c *conn, s *pipeline.Schema, withKey bool) ([]string, error) {
 	defs := make([]string, 0, len(s.Columns)+2)
 	for i := range s.Columns {
 		def, err := b.columnDef(ctx, c, s, &s.Columns[i])
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if s.IsKey(i) && b.cfg.Write == writeUpsert {
 			def += " NOT NULL"
@@ -26,21 +35,17 @@ func (b *binder) createTable(ctx context.Context, c *conn, n name, s *pipeline.S
 	if b.cfg.Deletes == deletesSoft {
 		defs = append(defs, b.deletedDef())
 	}
-	if len(s.Key) > 0 && b.cfg.Write == writeUpsert {
-		keys := make([]string, len(s.Key))
-		for i, k := range s.Key {
-			keys[i] = ident(s.Columns[k].Name)
-		}
-		defs = append(defs, "PRIMARY KEY ("+strings.Join(keys, ", ")+")")
+	if withKey && len(s.Key) > 0 && b.cfg.Write == writeUpsert {
+		defs = append(defs, "PRIMARY KEY ("+columnList(s, s.Key)+")")
 	}
-	sql := "CREATE TABLE IF NOT EXISTS " + n.sql() + " (" + strings.Join(defs, ", ") + ")"
-	return b.createOnce(ctx, c, n, sql)
+	return defs, nil
 }
 
 // createOnce runs a CREATE that another instance may run at the same time.
-func (b *binder) createOnce(ctx context.Context, c *conn, n name, sql string) error {
+func (b *binder) createOnce(ctx context.Context, c *conn, n name, create string) error {
 	var err error
 	for range claimTries {
+		sql := create
 		rows, qerr := c.query(ctx, "SELECT to_regnamespace($1) IS NULL", ident(n.schema))
 		if qerr != nil {
 			return qerr

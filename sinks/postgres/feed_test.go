@@ -58,9 +58,13 @@ func (f *feed) life(ctx context.Context, c *Config) error {
 		if err := f.snapshot(ctx, s, kept); err != nil {
 			return err
 		}
+	} else if err := forget(ctx, s, slices.DeleteFunc(kept.Streams(), isChange)...); err != nil {
+		return err
 	}
 	return f.stream(ctx, s, kept[feedWAL])
 }
+
+func isChange(s pipeline.Stream) bool { return !isChunk(s) }
 
 func feedChunk(table, n int) pipeline.Stream {
 	return pipeline.Stream(fmt.Sprintf("source.test/chunk/t%d/%03d", table, n))
@@ -98,13 +102,15 @@ func (f *feed) snapshot(ctx context.Context, s *Sink, kept pipeline.Checkpoint) 
 	for n := range feedChunks {
 		streams = append(streams, feedChunk(0, n), feedChunk(1, n))
 	}
-	if err := forget(ctx, s, streams...); err != nil {
-		return err
+	if !f.resumes { // as sources/postgres does
+		if err := forget(ctx, s, streams...); err != nil {
+			return err
+		}
 	}
 	if err := s.Write(ctx, pipetest.NewBatch(keyed).Mark(pipetest.Position(100)).Batch()); err != nil {
 		return err
 	}
-	return forget(ctx, s, feedAttempt)
+	return forget(ctx, s, append(streams, feedAttempt)...)
 }
 
 // begin records that a snapshot begins, and voids what an earlier one has delivered.

@@ -33,7 +33,8 @@ type lane struct {
 	buf      []byte
 	params   [][]byte
 	ends     []int
-	replace  bool // delete rows before they are inserted again
+	unlogged string // the UNLOGGED target that rows of the open transaction went to, from a chunk
+	replace  bool   // delete rows before they are inserted again
 }
 
 // The most statements that a session keeps prepared, and staging tables; then it starts over.
@@ -47,7 +48,7 @@ func (s *Sink) newLane(ctx context.Context) (*lane, error) {
 	l := &lane{sink: s, conn: c, prepared: map[string]bool{}, staged: map[string]bool{},
 		filled: map[string]string{}, current: map[*target]*group{}}
 	for name, sql := range map[string]string{"pipe_mark": s.state.markSQL(),
-		"pipe_fence":  s.state.fenceSQL(),
+		"pipe_mark_unlogged": s.state.markUnloggedSQL(), "pipe_fence": s.state.fenceSQL(),
 		"pipe_forget": s.state.forgetSQL(), "pipe_commit": "COMMIT"} {
 		if _, err := c.Prepare(ctx, name, sql, nil); err != nil {
 			c.close()
@@ -138,7 +139,7 @@ func (l *lane) commit(ctx context.Context, pos pipeline.Position) error {
 		l.open = true
 	}
 	err := l.commitOpen(ctx, pos)
-	l.open = false
+	l.open, l.unlogged = false, ""
 	clear(l.filled)
 	return err
 }
@@ -156,6 +157,8 @@ func (l *lane) commitOpen(ctx context.Context, pos pipeline.Position) error {
 	switch {
 	case pos == "":
 		pipe.SendQueryPrepared("pipe_forget", who, nil, nil)
+	case pos > l.kept && l.unlogged != "":
+		pipe.SendQueryPrepared("pipe_mark_unlogged", append(who, []byte(pos), []byte(l.unlogged)), nil, nil)
 	case pos > l.kept:
 		pipe.SendQueryPrepared("pipe_mark", append(who, []byte(pos)), nil, nil)
 	}

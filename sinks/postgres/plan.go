@@ -29,9 +29,12 @@ type plan struct {
 	soft    string
 	exact   bool // the target has no columns but these: a row may be deleted and inserted again
 	direct  bool // every column has a binary form: COPY straight into the target
-	copySQL string
-	copyEnc *pgtext.Encoder
-	nul     pgtext.Nul
+
+	deferred bool // as the target's
+	unlogged bool // as the target's table was
+	copySQL  string
+	copyEnc  *pgtext.Encoder
+	nul      pgtext.Nul
 
 	mu         sync.Mutex // guards statements
 	statements map[string]*statement
@@ -39,7 +42,7 @@ type plan struct {
 
 func newPlan(c *Config, t *target, s *pipeline.Schema) (*plan, error) {
 	p := &plan{schema: s, target: t, version: t.version, table: t.name.sql(), nul: c.nul(),
-		exact: true, direct: true, statements: map[string]*statement{}}
+		exact: true, direct: true, deferred: t.deferred, unlogged: t.table.unlogged, statements: map[string]*statement{}}
 	if c.Deletes == deletesSoft {
 		p.soft, p.exact = c.DeletedColumn, false
 	}
@@ -108,7 +111,7 @@ func (p *plan) identify() error {
 				Err: fmt.Errorf("the key column %s has no place in %s", names[n], p.target.name)}
 		}
 	}
-	if !p.target.table.keyed(names) {
+	if !p.deferred && !p.target.table.keyed(names) {
 		return &pipeline.Error{Class: pipeline.Input, Table: p.schema.Name(),
 			Err: fmt.Errorf("the target %s has no unique index on (%s)", p.target.name, strings.Join(names,
 				", ")),

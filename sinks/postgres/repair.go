@@ -30,10 +30,8 @@ func (l *lane) repair(ctx context.Context, cause error) error {
 }
 
 func (l *lane) repairGroup(ctx context.Context, g *group) error {
-	if g.streamed {
-		if err := l.sink.binder.streamed(ctx, l.conn, g.plan.target); err != nil {
-			return err
-		}
+	if err := l.enter(ctx, g); err != nil {
+		return err
 	}
 	err := l.attempt(ctx, g.plan, g.rows, 0)
 	if err == nil || !aboutRows(err) {

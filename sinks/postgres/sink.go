@@ -42,8 +42,8 @@ func (c *Config) Open(ctx context.Context, env spec.Env) (pipeline.Sink, error) 
 	s := &Sink{cfg: c, node: env.Address, state: newState(c.StateSchema, env),
 		kept: pipeline.Checkpoint{}, open: map[pipeline.Stream]*lane{}}
 	s.binder = &binder{cfg: c, log: env.Log, state: s.state, admin: admin, name: session,
-		targets: map[name]*target{},
-		plans:   map[*pipeline.Schema]*plan{}, latest: map[*target]*pipeline.Schema{}}
+		targets:     map[name]*target{},
+		settlements: map[string]*settlement{}, plans: map[*pipeline.Schema]*plan{}, latest: map[*target]*pipeline.Schema{}}
 	return s, nil
 }
 
@@ -64,6 +64,11 @@ func (s *Sink) Lanes() int { return s.cfg.Workers }
 
 // Write writes a batch in the transaction of its stream; see pipeline.Sink.
 func (s *Sink) Write(ctx context.Context, b *pipeline.Batch) error {
+	if !isChunk(b.Stream) {
+		if err := s.binder.settle(ctx, b.Stream); err != nil {
+			return s.fail(err)
+		}
+	}
 	l, kept, err := s.take(ctx, b.Stream)
 	if err != nil {
 		return explain(s.node, err)
@@ -72,6 +77,15 @@ func (s *Sink) Write(ctx context.Context, b *pipeline.Batch) error {
 		err = explain(s.node, err)
 	}
 	s.put(l, b, err)
+	return err
+}
+
+// fail remembers that a write failed, after which there is no other.
+func (s *Sink) fail(err error) error {
+	err = explain(s.node, err)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = firstError(s.failed, err)
 	return err
 }
 

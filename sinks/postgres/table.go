@@ -39,6 +39,8 @@ type table struct {
 	unique  [][]string // the columns of each unique index that can settle a conflict
 	others  bool       // it has unique indexes or exclusion constraints of another kind
 	foreign bool       // it takes part in a foreign key
+
+	unlogged bool // a crash of the server empties it
 }
 
 // attr returns the attribute of that name, nil where there is none.
@@ -78,7 +80,7 @@ func sameSet(a, b []string) bool {
 }
 
 const tableSQL = `SELECT c.oid, c.relkind, EXISTS (SELECT FROM pg_constraint k WHERE k.contype = 'f'
-	AND (k.conrelid = c.oid OR k.confrelid = c.oid))
+	AND (k.conrelid = c.oid OR k.confrelid = c.oid)), c.relpersistence = 'u'
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2`
 
 // columnsSQL follows domains down to the type that they are over.
@@ -102,7 +104,7 @@ func readTable(ctx context.Context, c *conn, n name) (*table, error) {
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
-	t := &table{oid: rows[0][0], kind: rows[0][1], foreign: rows[0][2] == "t"}
+	t := &table{oid: rows[0][0], kind: rows[0][1], foreign: rows[0][2] == "t", unlogged: rows[0][3] == "t"}
 	if !strings.Contains("rpf", t.kind) {
 		return nil, &pipeline.Error{Class: pipeline.Input, Table: n.String(),
 			Err: errors.New("is not a table"), Hint: "Set into to the name of a table"}

@@ -17,7 +17,9 @@ type target struct {
 	load    string   // the source whose unfinished first load fills it; "" where there is none
 	fresh   bool     // it was empty when this run first saw it, and only a snapshot wrote to it since
 	clashed bool     // an inserted row was there already: no more guessing that keys are new
-	version int      // rises with every change of the table that the sink makes
+	// deferred says that its key is made once it is loaded: till then it takes nothing but new rows.
+	deferred bool
+	version  int // rises with every change of the table that the sink makes
 }
 
 // targetName works out where a table's rows go.

@@ -1,0 +1,147 @@
+package postgres
+
+import (
+	"context"
+	"strings"
+
+	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/spec"
+)
+
+// The ways to write a first load.
+const (
+	methodCopy   = "copy"
+	methodUpsert = "upsert"
+)
+
+// maxLoadWorkers bounds the sessions that finish loads.
+const maxLoadWorkers = 32
+
+// Load is the block load of sink "postgres": how a table that the sink makes takes its first rows.
+type Load struct {
+	Method       string
+	Unlogged     bool
+	DeferIndexes bool
+	Workers      int
+}
+
+// describe describes the block.
+func (l *Load) describe(b *spec.Block) {
+	b.Doc("How tables that the sink makes are filled by a snapshot. Such a table gets the source's primary key and" +
+		" secondary indexes (under names that are free in the target's schema). What is put off is done before the" +
+		" first change after the snapshot is written: SET LOGGED, the primary key, the indexes, ANALYZE, each in" +
+		" a transaction of its own and taken up again after a crash. Tables that exist already stay as they are.")
+	a := spec.Attr(b, "method", &l.Method).OneOf(methodCopy, methodUpsert).
+		Doc("copy writes rows straight into the empty table; upsert writes them as changes, for comparison.")
+	spec.Default(a, &l.Method, methodCopy)
+	a = spec.Attr(b, "unlogged", &l.Unlogged).Doc("Keep the table out of the server's log until it is loaded. A crash of" +
+		" the server then empties it and it is loaded again; standbys see nothing of it before.")
+	spec.Default(a, &l.Unlogged, false)
+	a = spec.Attr(b, "defer_indexes", &l.DeferIndexes).Doc("Make the primary key and the indexes after the rows.")
+	spec.Default(a, &l.DeferIndexes, true)
+	a = spec.Attr(b, "workers", &l.Workers).Range(1, maxLoadWorkers).
+		Doc("How many sessions make keys and indexes side by side.")
+	spec.Default(a, &l.Workers, 2)
+}
+
+// chunkPrefix begins the local names of the streams of snapshots (snapshot.Chunk.Stream); all others
+// are streams of changes, which begin when the snapshot is complete.
+const chunkPrefix = "chunk/"
+
+func isChunk(stream pipeline.Stream) bool {
+	local, ok := stream.Local(address(stream))
+	return ok && strings.HasPrefix(string(local), chunkPrefix)
+}
+
+// bulk returns how a target is loaded that is made for a row of a stream; nil: as any other table.
+// A table of several sources is never loaded this way: one may stream while the other still loads.
+func (b *binder) bulk(stream pipeline.Stream, r *pipeline.Row) *Load {
+	l := b.cfg.Load
+	if l == nil || l.Method != methodCopy || b.cfg.Merge || !isChunk(stream) || !loads(r) {
+		return nil
+	}
+	if s := b.settlements[address(stream)]; s != nil {
+		return nil // its changes have begun: the table must be able to take them
+	}
+	return l
+}
+
+// steps returns what is left to be done to a table of that schema once it is loaded.
+func (b *binder) steps(n name, source string, l *Load, s *pipeline.Schema) []step {
+	var out []step
+	add := func(verb, columns string) {
+		out = append(out, step{Target: n, Ordinal: len(out) + 1, Source: source, Verb: verb, Columns: columns})
+	}
+	if l.Unlogged {
+		add(stepLogged, "")
+	}
+	if l.DeferIndexes {
+		if len(s.Key) > 0 && b.cfg.Write == writeUpsert {
+			add(stepKey, columnList(s, s.Key))
+		}
+		for _, x := range b.indexes(s) {
+			add(x.Verb, x.Columns)
+		}
+	}
+	add(stepAnalyze, "")
+	return out
+}
+
+// indexes returns the secondary indexes to make. A history has no unique values.
+func (b *binder) indexes(s *pipeline.Schema) []step {
+	var out []step
+	for _, x := range s.Indexes {
+		if len(x.Columns) == 0 || !within(x.Columns, len(s.Columns)) {
+			continue
+		}
+		st := step{Verb: stepIndex, Columns: columnList(s, x.Columns)}
+		if x.Unique && b.cfg.Write == writeUpsert && b.cfg.Deletes == deletesApply {
+			st.Verb = stepUnique
+		}
+		out = append(out, st)
+	}
+	return out
+}
+
+func within(columns []int, n int) bool {
+	for _, c := range columns {
+		if c < 0 || c >= n {
+			return false
+		}
+	}
+	return true
+}
+
+func columnList(s *pipeline.Schema, columns []int) string {
+	names := make([]string, len(columns))
+	for i, c := range columns {
+		names[i] = ident(s.Columns[c].Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// makeBulk makes a table for a load, and in the same transaction records what is left to be done to it.
+func (b *binder) makeBulk(ctx context.Context, n name, source string, l *Load, s *pipeline.Schema) error {
+	steps := b.steps(n, source, l, s)
+	kind := "TABLE"
+	if l.Unlogged {
+		kind = "UNLOGGED TABLE"
+	}
+	defs, err := b.tableDefs(ctx, b.admin, s, !l.DeferIndexes)
+	if err != nil {
+		return err
+	}
+	sql := "CREATE " + kind + " " + n.sql() + " (" + strings.Join(defs, ", ") + "); "
+	if !l.DeferIndexes {
+		for _, x := range b.indexes(s) {
+			x.Target = n
+			sql += x.sql() + "; "
+		}
+	}
+	err = b.createOnce(ctx, b.admin, n, sql+b.state.planSQL(n, steps))
+	if sqlState(err) == stateTableExists {
+		return nil // another one made it
+	}
+	b.log.Info("a table is made for its load", "table", n.String(), "unlogged", l.Unlogged, "defer_indexes", l.DeferIndexes)
+	return err
+}
