@@ -16,7 +16,10 @@ import (
 
 // TestConformance holds the sink to its contract; topics are folded by key, as a consumer does.
 func TestConformance(t *testing.T) {
-	c := newCluster(t)
+	pipetest.EachKafka(t, func(t *testing.T, addrs []string) { conformance(t, &cluster{brokers: addrs}) })
+}
+
+func conformance(t *testing.T, c *cluster) {
 	n := 0
 	pipetest.TestSink(t, pipetest.SinkHarness{NoAbsent: true, NoTruncate: true, New: func(t testing.TB) pipetest.SinkTarget {
 		n++

@@ -2,8 +2,10 @@ package kafka
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -98,14 +100,32 @@ func (l *lane) stalled(left int64, timeout time.Duration) error {
 func connectError(err error) error {
 	out := &pipeline.Error{Class: pipeline.Retryable, Err: fmt.Errorf("no broker answers: %w", err)}
 	out.Hint = "Check brokers, and that the tls and sasl blocks are what the listener wants."
-	if errors.Is(err, kerr.SaslAuthenticationFailed) || errors.Is(err, kerr.UnsupportedSaslMechanism) ||
-		errors.Is(err, kerr.IllegalSaslState) {
+	switch {
+	case errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.UnsupportedSaslMechanism),
+		errors.Is(err, kerr.IllegalSaslState):
 		out.Class = pipeline.Environment
 		out.Err = fmt.Errorf("authentication: %w", err)
 		out.Hint = "Check the sasl block: mechanism, user and password."
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	case refusedByTLS(err):
+		out.Class = pipeline.Environment
+		out.Err = fmt.Errorf("encryption: %w", err)
+		out.Hint = "Check the tls block: ca must be what signed the brokers' certificates, server_name what they name, " +
+			"cert and key what the brokers trust, and the listener must be an encrypted one."
+	case errors.Is(err, context.DeadlineExceeded):
 		out.Err = fmt.Errorf("no broker answers within %s: %w", dialTimeout, err)
 	}
 	return out
+}
+
+// refusedByTLS reports whether one side did not accept the other's certificate, or spoke no TLS: that
+// does not pass by itself.
+func refusedByTLS(err error) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return true
+	}
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error" // an alert of the other side
 }

@@ -17,12 +17,18 @@ import (
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/codec/avro"
+	"github.com/pipe-cdc/pipe/pipeline/pipetest"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
 
-func TestSinkInProcess(t *testing.T) { suite(t, newCluster(t)) }
+// TestSink holds the sink to what must be at any broker and registry: those of this process, and in
+// the full suite a real Apache Kafka and a real Apicurio Registry too.
+func TestSink(t *testing.T) {
+	pipetest.EachKafka(t, func(t *testing.T, addrs []string) {
+		pipetest.EachRegistry(t, func(t *testing.T, url string) { suite(t, &cluster{brokers: addrs, registry: url}) })
+	})
+}
 
-// suite is what must hold at any cluster: that of this process, or a real Kafka and registry.
 func suite(t *testing.T, c *cluster) {
 	t.Run("debezium as avro", func(t *testing.T) { debeziumAvro(t, c) })
 	t.Run("key change, delete, tombstones", func(t *testing.T) { keyChange(t, c) })
