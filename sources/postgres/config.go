@@ -52,7 +52,7 @@ const (
 	maxWorkers     = 64
 	maxChunkRows   = 100_000_000
 	maxStatus      = 5 * time.Minute
-	defaultSpill   = 32 << 20
+	defaultSpill   = 16 << 20
 	defaultChunk   = 50_000
 	defaultWorkers = 2
 )
