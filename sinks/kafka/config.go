@@ -167,8 +167,6 @@ func (c *Config) check(p *spec.Problems) {
 		return
 	}
 	switch f := c.Format; {
-	case f.Type != avroFormat && f.Type != jsonFormat:
-		p.Error("", "Unknown format", `The format is "avro" or "json".`)
 	case f.Type == avroFormat && f.Registry == "" && c.Registry == nil:
 		p.Error("", "Missing schema registry", `Avro needs a registry: set registry = "URL" in the format block, or give a registry block.`)
 	case f.Types == "logical" && c.Envelope == debezium:

@@ -42,12 +42,7 @@ func (c *Config) Spec(b *spec.Block) {
 		spec.Default(spec.Attr(b, "decimal", &f.Decimal).OneOf("precise", envelope.Text, envelope.Approx).
 			Doc("Decimals: exact numbers, text, or floating point."), &f.Decimal, "precise")
 		spec.Attr(b, "pretty", &f.Pretty).Doc("Indent, over several lines.")
-	})
-	b.Check(func(p *spec.Problems) {
-		if c.Types != nil && c.Types.Type != "json" {
-			p.Error("", "Unknown format", `The format of sink "stdout" is "json".`)
-		}
-	})
+	}).OneOf("json")
 }
 
 // Open returns the sink, writing to the process's standard output.

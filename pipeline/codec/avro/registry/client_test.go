@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/pipetest"
 	fake "github.com/pipe-cdc/pipe/pipeline/pipetest/registry"
 )
 
@@ -72,6 +74,51 @@ func TestIDs(t *testing.T) {
 	if reasons, err := look.Compatible(ctx, "unknown", broken); err != nil || reasons != nil {
 		t.Errorf("a new subject: %v, %v", reasons, err)
 	}
+}
+
+// TestRegistries holds the client to registries that are not alike in how they refuse: that of this
+// process, and in the full suite a real Apicurio.
+func TestRegistries(t *testing.T) {
+	pipetest.EachRegistry(t, func(t *testing.T, url string) {
+		ctx := t.Context()
+		subject := fmt.Sprint("s", time.Now().UnixNano())
+		c := client(t, Config{URLs: []string{url}, AutoRegister: true, Level: "backward"})
+		if err := c.Ping(ctx); err != nil {
+			t.Fatal(err)
+		}
+		id, err := c.ID(ctx, subject, first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := client(t, c.config).ID(ctx, subject, first); err != nil || again != id {
+			t.Errorf("registered again: id %d, %v, want %d", again, err, id)
+		}
+		if other, err := c.ID(ctx, subject, wider); err != nil || other == id {
+			t.Errorf("evolved: id %d, %v", other, err)
+		}
+		look := client(t, Config{URLs: []string{url}})
+		if found, err := look.ID(ctx, subject, first); err != nil || found != id {
+			t.Errorf("looked up: id %d, %v, want %d", found, err, id)
+		}
+		if _, err := look.ID(ctx, subject+"-unknown", first); pipeline.ClassOf(err) != pipeline.Input {
+			t.Errorf("an unknown subject: class %d, %v", pipeline.ClassOf(err), err)
+		}
+		_, err = c.ID(ctx, subject, broken)
+		if pipeline.ClassOf(err) != pipeline.Input || !strings.Contains(fmt.Sprint(err), `compatibility = "none"`) {
+			t.Errorf("incompatible: class %d, %v", pipeline.ClassOf(err), err)
+		}
+		if _, err := c.ID(ctx, subject, `{"type":"nope"}`); pipeline.ClassOf(err) != pipeline.Input {
+			t.Errorf("no schema: class %d, %v", pipeline.ClassOf(err), err)
+		}
+		for s, want := range map[string]bool{wider: true, broken: false} {
+			if reasons, err := look.Compatible(ctx, subject, s); err != nil || (len(reasons) == 0) != want {
+				t.Errorf("compatible %.90s: %v, %v", s, reasons, err)
+			}
+		}
+		if reasons, err := look.Compatible(ctx, subject+"-unknown", broken); err != nil || reasons != nil {
+			t.Errorf("a new subject: %v, %v", reasons, err)
+		}
+	})
 }
 
 func TestRefusals(t *testing.T) {
