@@ -144,14 +144,18 @@ func (s *settings) findings(c *catalog) []spec.Finding {
 func (r *runner) start(ctx context.Context, from pipeline.Checkpoint, out pipeline.Output) (uint64, error) {
 	saved, ok := from[walStream]
 	if r.env.DryRun {
-		return r.startDry(ctx, ok, from, out)
+		return r.startDry(ctx, ok, out)
 	}
 	s, err := r.awaitSlot(ctx)
 	if err != nil {
 		return 0, err
 	}
 	if ok {
-		return r.resume(saved, s)
+		at, err := r.resume(saved, s)
+		if err != nil {
+			return 0, err
+		}
+		return at, tidy(ctx, from, out)
 	}
 	wanted := withoutPolicy(r.tables, policyNever)
 	if s == nil && !r.config.creates("slot") {
@@ -173,7 +177,8 @@ func (r *runner) start(ctx context.Context, from pipeline.Checkpoint, out pipeli
 	if err != nil {
 		return 0, err
 	}
-	return m.At, r.copyAt(ctx, m, wanted, from, out)
+	// A slot that was left tells of an attempt, too, where a sink is new and knows of none.
+	return m.At, r.copyAt(ctx, m, wanted, from, s != nil, out)
 }
 
 // startBeside starts from a slot made by somebody else: its own snapshot is gone, so a temporary
@@ -187,14 +192,14 @@ func (r *runner) startBeside(ctx context.Context, s *slot, wanted []*table, from
 	if err != nil {
 		return 0, err
 	}
-	if err := r.copyAt(ctx, m, wanted, from, out); err != nil {
+	if err := r.copyAt(ctx, m, wanted, from, false, out); err != nil {
 		return 0, err
 	}
 	return m.At, execute(ctx, r.repl, "drop the temporary slot", "DROP_REPLICATION_SLOT "+quoteName(name))
 }
 
 // startDry leaves no trace: a temporary slot, which ends with the connection.
-func (r *runner) startDry(ctx context.Context, resumed bool, from pipeline.Checkpoint, out pipeline.Output) (uint64, error) {
+func (r *runner) startDry(ctx context.Context, resumed bool, out pipeline.Output) (uint64, error) {
 	wanted := withoutPolicy(r.tables, policyNever)
 	if resumed {
 		wanted = nil
@@ -204,23 +209,23 @@ func (r *runner) startDry(ctx context.Context, resumed bool, from pipeline.Check
 	if err != nil {
 		return 0, err
 	}
-	return m.At, r.copyAt(ctx, m, wanted, from, out)
+	return m.At, r.copyAt(ctx, m, wanted, nil, false, out)
 }
 
 // snapshotOnly copies tables that have no stream.
 func (r *runner) snapshotOnly(ctx context.Context, from pipeline.Checkpoint, out pipeline.Output) error {
 	if _, done := from[walStream]; done && !r.env.DryRun {
 		r.env.Log.Info("the snapshot was taken before; nothing is left to do")
-		return nil
+		return tidy(ctx, from, out)
+	}
+	if r.env.DryRun {
+		from = nil
 	}
 	m, err := r.createSlot(ctx, temporaryName(r.config.Slot), true, true)
 	if err != nil {
 		return err
 	}
-	if err := r.copyAt(ctx, m, r.tables, from, out); err != nil {
-		return err
-	}
-	return out.Drain(ctx, walStream)
+	return r.copyAt(ctx, m, r.tables, from, false, out)
 }
 
 // resume checks the saved position against the server and the slot.

@@ -3,7 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -13,8 +13,9 @@ import (
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 )
 
-// chunkPrefix begins the local names of the streams of chunks.
-const chunkPrefix = "chunk/"
+// streamsPerWorker is how many streams a worker deals its chunks out to: a sink may be busy with all
+// but one of them while the worker reads on.
+const streamsPerWorker = 4
 
 // snapshotTable is one table to read.
 type snapshotTable struct {
@@ -40,21 +41,22 @@ type snapshotter struct {
 	Workers  int
 	Tables   []snapshotTable
 	Progress *snapshot.Progress // may be nil
+	Attempt  snapshot.Attempt   // with streamsPerWorker streams for each worker
+
+	opened atomic.Int64 // workers so far
 }
 
-// run reads every row of every table and emits it, each chunk as a stream of its own that ends with
-// the Mark snapshot.Done. It returns the chunks' streams: when they were drained and the position of
-// the stream of changes is saved, forget them. A chunk that an earlier attempt finished is read
-// again, since it showed another state of the database: forget those before.
-func (s *snapshotter) run(ctx context.Context, out pipeline.Output) ([]pipeline.Stream, error) {
+// run reads every row of every table and emits it on the attempt's streams, each chunk with a Mark
+// at its end.
+func (s *snapshotter) run(ctx context.Context, out pipeline.Output) error {
 	lead, err := s.lead(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("snapshot: %w", err)
+		return fmt.Errorf("snapshot: %w", err)
 	}
 	defer lead.close()
 	chunks, err := lead.plan(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("snapshot: %w", err)
+		return fmt.Errorf("snapshot: %w", err)
 	}
 	limits := map[string]int{}
 	for i := range s.Tables {
@@ -67,13 +69,9 @@ func (s *snapshotter) run(ctx context.Context, out pipeline.Output) ([]pipeline.
 		Done:    func(c *snapshot.Chunk) { s.Progress.Finish(c.Table) },
 	}
 	if err := pool.Run(ctx, chunks); err != nil {
-		return nil, fmt.Errorf("snapshot: %w", err)
+		return fmt.Errorf("snapshot: %w", err)
 	}
-	streams := make([]pipeline.Stream, len(chunks))
-	for i := range chunks {
-		streams[i] = chunks[i].Stream()
-	}
-	return streams, nil
+	return nil
 }
 
 // begin opens a connection with a transaction that sees the exported snapshot.
@@ -106,37 +104,7 @@ func (s *snapshotter) beginSQL() string {
 	return sql
 }
 
-// tx is the transaction that rows of the snapshot belong to.
-func (s *snapshotter) tx() *pipeline.Tx {
-	return &pipeline.Tx{Snapshot: true, LSN: s.LSN, Time: s.Taken.UnixMicro() - pipeline.EpochMicros}
-}
-
-// chunkStreams returns the streams of chunks that a checkpoint has.
-func chunkStreams(cp pipeline.Checkpoint) []pipeline.Stream {
-	var out []pipeline.Stream
-	for _, s := range cp.Streams() {
-		if strings.HasPrefix(string(s), chunkPrefix) {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
-// forget makes everybody forget the streams, so that their names may be used anew: a position that
-// is kept would make a Keeper take the rows of the next attempt for known.
-func forget(ctx context.Context, out pipeline.Output, streams []pipeline.Stream) error {
-	for _, s := range streams {
-		b, err := out.New(ctx, s)
-		if err != nil {
-			return err
-		}
-		b.Mark("")
-		if err := out.Emit(b); err != nil {
-			return err
-		}
-	}
-	if len(streams) == 0 {
-		return nil
-	}
-	return out.Drain(ctx, streams...)
+// tx is the transaction that the rows of a chunk belong to, the n-th on its stream.
+func (s *snapshotter) tx(n int) *pipeline.Tx {
+	return &pipeline.Tx{Snapshot: true, Pos: snapshot.Reached(n), LSN: s.LSN, Time: s.Taken.UnixMicro() - pipeline.EpochMicros}
 }

@@ -84,7 +84,7 @@ func BenchmarkSnapshot(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				from := cpu()
-				if _, err := l.snapshotter(workers, l.table("public", "orders", 50_000)).run(b.Context(), newDiscard(8)); err != nil {
+				if err := l.snapshotter(workers, l.table("public", "orders", 50_000)).run(b.Context(), newDiscard(8)); err != nil {
 					b.Fatal(err)
 				}
 				b.ReportMetric(float64((cpu()-from).Nanoseconds())/rows, "cpu-ns/row")

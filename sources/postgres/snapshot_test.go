@@ -92,15 +92,14 @@ func (l *lab) table(namespace, name string, chunkRows int) snapshotTable {
 
 func (l *lab) snapshotter(workers int, tables ...snapshotTable) *snapshotter {
 	return &snapshotter{Connect: l.source.connect, Exported: l.name, LSN: 77, Taken: time.Now(), Version: l.catalog.Version,
-		Workers: workers, Tables: tables, Progress: snapshot.NewProgress(time.Now())}
+		Workers: workers, Tables: tables, Progress: snapshot.NewProgress(time.Now()), Attempt: newAttempt(77, workers)}
 }
 
 // run returns the rows as text, sorted, and what was emitted.
-func (l *lab) run(s *snapshotter) (map[string][]string, []*pipeline.Batch, []pipeline.Stream) {
+func (l *lab) run(s *snapshotter) (map[string][]string, []*pipeline.Batch) {
 	l.t.Helper()
 	out := &pipetest.Collect{MaxRows: 100}
-	streams, err := s.run(l.t.Context(), out)
-	if err != nil {
+	if err := s.run(l.t.Context(), out); err != nil {
 		l.t.Fatal(err)
 	}
 	rows := map[string][]string{}
@@ -113,7 +112,7 @@ func (l *lab) run(s *snapshotter) (map[string][]string, []*pipeline.Batch, []pip
 	for _, list := range rows {
 		slices.Sort(list)
 	}
-	return rows, out.Batches(), streams
+	return rows, out.Batches()
 }
 
 func rowText(values []pipeline.Value) string {
@@ -164,46 +163,58 @@ func TestWorkersSeeTheExportedSnapshot(t *testing.T) {
 	}()
 	<-first
 	s := l.snapshotter(4, l.table("public", "big", 700))
-	rows, batches, streams := l.run(s)
+	rows, batches := l.run(s)
 	cancel()
 	<-done
 	if diff := cmp.Diff(l.want("SELECT * FROM big"), rows["public.big"]); diff != "" {
 		t.Errorf("the snapshot differs from what its exporter sees (-want +got):\n%.2000s", diff)
 	}
-	checkStreams(t, batches, streams)
+	checkStreams(t, batches, s)
 	report := s.Progress.Report()
-	if len(report) != 1 || report[0].Rows != 20000 || !report[0].Done || report[0].Chunks != len(streams) {
-		t.Errorf("progress %+v of %d chunks", report, len(streams))
+	if len(report) != 1 || report[0].Rows != 20000 || !report[0].Done || report[0].ChunksDone != report[0].Chunks {
+		t.Errorf("progress %+v", report)
 	}
 }
 
-// checkStreams holds that each chunk's last batch has its only mark, and that rows are what Read rows are.
-func checkStreams(t *testing.T, batches []*pipeline.Batch, streams []pipeline.Stream) {
+// checkStreams holds that a mark ends each chunk, that the rows of a chunk are part of that mark and of
+// none before, and that they are what Read rows are.
+func checkStreams(t *testing.T, batches []*pipeline.Batch, s *snapshotter) {
 	t.Helper()
-	ended, seq := map[pipeline.Stream]bool{}, map[pipeline.Stream]uint32{}
+	chunks := 0
+	turn, seq := map[pipeline.Stream]int{}, map[pipeline.Stream]uint32{}
 	for _, b := range batches {
-		if ended[b.Stream] {
-			t.Errorf("stream %s goes on after its mark", b.Stream)
-		}
+		n := turn[b.Stream]
 		for i := range b.Rows {
 			r := &b.Rows[i]
-			if r.Op != pipeline.Read || !r.Tx.Snapshot || r.Tx.LSN != 77 || r.Tx.Pos != "" || r.Before != nil {
-				t.Fatalf("row %+v of transaction %+v", r, r.Tx)
+			if r.Op != pipeline.Read || !r.Tx.Snapshot || r.Tx.LSN != 77 || r.Before != nil ||
+				r.Tx.In(snapshot.Reached(n)) || !r.Tx.In(snapshot.Reached(n+1)) {
+				t.Fatalf("stream %s, chunk %d: row %+v of transaction %+v", b.Stream, n, r, r.Tx)
 			}
 			if r.Seq != seq[b.Stream] {
 				t.Fatalf("stream %s: row %d comes as %d", b.Stream, seq[b.Stream], r.Seq)
 			}
 			seq[b.Stream]++
 		}
-		if len(b.Marks) > 0 {
-			if pos, _ := b.Last(); len(b.Marks) != 1 || pos != snapshot.Done || b.Marks[0].End != len(b.Rows) {
-				t.Errorf("stream %s: marks %v", b.Stream, b.Marks)
-			}
-			ended[b.Stream] = true
+		if len(b.Marks) == 0 {
+			continue
 		}
+		if pos, _ := b.Last(); len(b.Marks) != 1 || pos != snapshot.Reached(n+1) || b.Marks[0].End != len(b.Rows) {
+			t.Errorf("stream %s: marks %v", b.Stream, b.Marks)
+		}
+		turn[b.Stream], seq[b.Stream] = n+1, 0
+		chunks++
 	}
-	if len(ended) != len(streams) {
-		t.Errorf("%d streams were ended, %d returned", len(ended), len(streams))
+	planned := 0
+	for _, table := range s.Progress.Report() {
+		planned += table.Chunks
+	}
+	if chunks != planned {
+		t.Errorf("%d chunks were ended, %d planned", chunks, planned)
+	}
+	for stream := range turn {
+		if !slices.Contains(s.Attempt.All(), stream) {
+			t.Errorf("stream %s is not of the attempt", stream)
+		}
 	}
 }
 
@@ -250,8 +261,8 @@ func TestOrdinaryAndOddTables(t *testing.T) {
 	}
 	odd := l.table(`Odd "Schema`, `select "Tab.le`, 10)
 	s := l.snapshotter(3, append(tables, odd)...)
-	rows, batches, streams := l.run(s)
-	checkStreams(t, batches, streams)
+	rows, batches := l.run(s)
+	checkStreams(t, batches, s)
 	queries := map[string]string{
 		`Odd "Schema.select "Tab.le`: `SELECT * FROM "Odd ""Schema"."select ""Tab.le"`,
 		"public.types":               "SELECT id,s,h,p,dp,f,df,c,bx,x,ts,fl,ip,b,tr,r,ic FROM types",
@@ -271,7 +282,7 @@ func TestOrdinaryAndOddTables(t *testing.T) {
 // TestHugeRow reads a row that is larger than every buffer.
 func TestHugeRow(t *testing.T) {
 	l := newLab(t, pg, oddTables)
-	_, batches, _ := l.run(l.snapshotter(1, l.table("public", "huge", 10)))
+	_, batches := l.run(l.snapshotter(1, l.table("public", "huge", 10)))
 	row := batches[0].Rows[0]
 	if n, m := len(row.Values[1].Bytes()), len(row.Values[2].Bytes()); n != 6000000 || m != 700000 {
 		t.Errorf("%d and %d bytes", n, m)
@@ -293,12 +304,12 @@ func TestCutByKey(t *testing.T) {
 		if by == "" {
 			s.Version = tidRangeScan - 1 // no block ranges: the key, which is composite
 		}
-		rows, _, streams := l.run(s)
+		rows, _ := l.run(s)
 		if diff := cmp.Diff(l.want("SELECT * FROM keyed"), rows["public.keyed"]); diff != "" {
 			t.Errorf("by %q (-want +got):\n%.1000s", by, diff)
 		}
-		if len(streams) < 5 {
-			t.Errorf("by %q: %d chunks", by, len(streams))
+		if n := s.Progress.Report()[0].Chunks; n < 5 {
+			t.Errorf("by %q: %d chunks", by, n)
 		}
 	}
 }
@@ -330,7 +341,7 @@ func TestFilters(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, one := range map[string]snapshotTable{"here": here, "in the server": pushed} {
-		rows, _, _ := l.run(l.snapshotter(2, one))
+		rows, _ := l.run(l.snapshotter(2, one))
 		if diff := cmp.Diff(want, rows["public.big"]); diff != "" {
 			t.Errorf("%s (-want +got):\n%.1000s", name, diff)
 		}
@@ -345,7 +356,7 @@ func TestWideTable(t *testing.T) {
 	}
 	l := newLab(t, pg, "CREATE TABLE wide ("+strings.Join(columns, ",")+")",
 		"INSERT INTO wide VALUES ("+strings.Join(values, ",")+")")
-	rows, _, _ := l.run(l.snapshotter(2, l.table("public", "wide", 1000)))
+	rows, _ := l.run(l.snapshotter(2, l.table("public", "wide", 1000)))
 	if diff := cmp.Diff(l.want("SELECT * FROM wide"), rows["public.wide"]); diff != "" {
 		t.Error(diff)
 	}
@@ -356,7 +367,7 @@ func TestRewrittenTableIsNotTakenForEmpty(t *testing.T) {
 	l := newLab(t, pg, bigTable)
 	table := l.table("public", "big", 3000)
 	pipetest.Exec(t, l.dsn, "ALTER TABLE big ALTER COLUMN n TYPE numeric(14,3)")
-	_, err := l.snapshotter(2, table).run(t.Context(), &pipetest.Collect{})
+	err := l.snapshotter(2, table).run(t.Context(), &pipetest.Collect{})
 	if pipeline.ClassOf(err) != pipeline.Retryable || !strings.Contains(err.Error(), "rewritten") {
 		t.Fatalf("got %v", err)
 	}
@@ -369,21 +380,21 @@ func TestSnapshotErrors(t *testing.T) {
 	t.Run("no such snapshot", func(t *testing.T) {
 		s := l.snapshotter(2, l.table("public", "big", 3000))
 		s.Exported = "00000003-00000FFF-1"
-		if _, err := s.run(t.Context(), &pipetest.Collect{}); err == nil || !strings.Contains(err.Error(), "import snapshot") {
+		if err := s.run(t.Context(), &pipetest.Collect{}); err == nil || !strings.Contains(err.Error(), "import snapshot") {
 			t.Fatalf("got %v", err)
 		}
 	})
 	t.Run("division by zero in the middle", func(t *testing.T) {
 		table := l.table("public", "big", 3000)
 		table.Where = "1 / (id - 7777) <> 99"
-		if _, err := l.snapshotter(2, table).run(t.Context(), &pipetest.Collect{}); err == nil || !strings.Contains(err.Error(), "22012") {
+		if err := l.snapshotter(2, table).run(t.Context(), &pipetest.Collect{}); err == nil || !strings.Contains(err.Error(), "22012") {
 			t.Fatalf("got %v", err)
 		}
 	})
 	t.Run("cut by nothing", func(t *testing.T) {
 		table := l.table("public", "big", 3000)
 		table.ChunkBy = "nope"
-		if _, err := l.snapshotter(2, table).run(t.Context(), &pipetest.Collect{}); pipeline.ClassOf(err) != pipeline.Input {
+		if err := l.snapshotter(2, table).run(t.Context(), &pipetest.Collect{}); pipeline.ClassOf(err) != pipeline.Input {
 			t.Fatalf("got %v", err)
 		}
 	})
@@ -392,7 +403,7 @@ func TestSnapshotErrors(t *testing.T) {
 		c := l.source
 		c.User = "reader"
 		s.Connect = c.connect
-		if _, err := s.run(t.Context(), &pipetest.Collect{}); err == nil || !strings.Contains(err.Error(), "row-level security") {
+		if err := s.run(t.Context(), &pipetest.Collect{}); err == nil || !strings.Contains(err.Error(), "row-level security") {
 			t.Fatalf("got %v", err)
 		}
 	})
@@ -400,7 +411,7 @@ func TestSnapshotErrors(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		out := &pipetest.Collect{MaxRows: 10, OnEmit: func(*pipeline.Batch) error { cancel(); return nil }}
 		start := time.Now()
-		if _, err := l.snapshotter(2, l.table("public", "big", 3000)).run(ctx, out); err == nil || time.Since(start) > 5*time.Second {
+		if err := l.snapshotter(2, l.table("public", "big", 3000)).run(ctx, out); err == nil || time.Since(start) > 5*time.Second {
 			t.Fatalf("got %v after %v", err, time.Since(start))
 		}
 	})

@@ -13,12 +13,13 @@ import (
 
 // snapshotWorker reads chunks on its own connection, in one transaction.
 type snapshotWorker struct {
-	parts    map[string]*part
-	out      pipeline.Output
-	progress *snapshot.Progress
-	tx       *pipeline.Tx
-	wire     *wire
-	vars     expr.Vars
+	*snapshotter
+	parts map[string]*part
+	out   pipeline.Output
+	first int // of its streams in the attempt
+	read  int // chunks so far
+	wire  *wire
+	vars  expr.Vars
 }
 
 // open connects a worker and hands its connection over from the driver, which copies each message
@@ -33,7 +34,8 @@ func (s *snapshotter) open(ctx context.Context, parts map[string]*part, out pipe
 		conn.Close(context.WithoutCancel(ctx))
 		return nil, err
 	}
-	return &snapshotWorker{parts: parts, out: out, progress: s.Progress, tx: s.tx(), wire: newWire(raw.Conn)}, nil
+	first := int(s.opened.Add(1)-1) * streamsPerWorker
+	return &snapshotWorker{snapshotter: s, parts: parts, out: out, first: first, wire: newWire(raw.Conn)}, nil
 }
 
 // Close ends the connection, and with it the transaction.
@@ -48,8 +50,11 @@ func (w *snapshotWorker) Read(ctx context.Context, c *snapshot.Chunk) error {
 	if p == nil {
 		return fmt.Errorf("chunk of an unknown table %s", c.Part)
 	}
-	r := &chunkRead{snapshotWorker: w, part: p, stream: c.Stream(), table: c.Table}
-	if err := r.read(ctx, c.Range); err != nil {
+	turn := w.read / streamsPerWorker
+	r := &chunkRead{snapshotWorker: w, part: p, stream: w.Attempt.Stream(w.first + w.read%streamsPerWorker),
+		tx: w.tx(turn), end: snapshot.Reached(turn + 1), table: c.Table}
+	w.read++
+	if err := r.run(ctx, c.Range); err != nil {
 		return fmt.Errorf("table %s, chunk %d %s: %w", c.Part, c.Ordinal, c.Range, err)
 	}
 	return nil
@@ -60,15 +65,16 @@ type chunkRead struct {
 	*snapshotWorker
 	*part
 	stream pipeline.Stream
+	tx     *pipeline.Tx
+	end    pipeline.Position // of the chunk
 	table  string
 	batch  *pipeline.Batch
 	seq    uint32
 	begun  bool // the COPY header was seen
 	ended  bool // its trailer was
-	before int  // rows of the batch already counted
 }
 
-func (r *chunkRead) read(ctx context.Context, within snapshot.Range) error {
+func (r *chunkRead) run(ctx context.Context, within snapshot.Range) error {
 	sql, err := chunkSQL(r.part, within)
 	if err != nil {
 		return err
@@ -89,7 +95,7 @@ func (r *chunkRead) read(ctx context.Context, within snapshot.Range) error {
 	if !r.ended {
 		return errors.New("the COPY ended without its trailer")
 	}
-	r.batch.Mark(snapshot.Done)
+	r.batch.Mark(r.end)
 	return r.emit()
 }
 
@@ -178,7 +184,7 @@ func (r *chunkRead) row(body []byte) ([]byte, error) {
 }
 
 func (r *chunkRead) emit() error {
-	r.progress.Add(r.table, len(r.batch.Rows))
+	r.Progress.Add(r.table, len(r.batch.Rows))
 	b := r.batch
 	r.batch = nil
 	return r.out.Emit(b)

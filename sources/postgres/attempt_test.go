@@ -1,0 +1,334 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/engine"
+	"github.com/pipe-cdc/pipe/pipeline/pipetest"
+	"github.com/pipe-cdc/pipe/pipeline/snapshot"
+)
+
+// life is how long a process of the pipeline lives: a number of things that it makes durable. The one
+// that ends it is either done or not, and nobody is told which.
+type life struct {
+	mu   sync.Mutex
+	left int
+	half bool // the last one is done
+}
+
+var errKilled = errors.New("killed")
+
+// do does something durable.
+func (l *life) do(f func()) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.left--; l.left > 0 || l.left == 0 && l.half {
+		f()
+	}
+	if l.left <= 0 {
+		return errKilled
+	}
+	return nil
+}
+
+// target is what survives of a sink: a table, and positions where it is a Keeper.
+type target struct {
+	rows     map[int64]string
+	streamed bool
+	cp       pipeline.Checkpoint
+}
+
+// targetSink writes to a target. strict: as a Keeper, it trims, and a row that is there already is wrong.
+type targetSink struct {
+	*life
+	t      *testing.T
+	strict bool
+	to     *target
+
+	open sync.Mutex
+	kept pipeline.Checkpoint
+	held map[pipeline.Stream][]func()
+}
+
+func (s *targetSink) Lanes() int   { return 4 }
+func (s *targetSink) Close() error { return nil }
+
+// keeperSink adds what makes it a Keeper.
+type keeperSink struct{ *targetSink }
+
+func (k keeperSink) Checkpoint(context.Context) (pipeline.Checkpoint, error) {
+	return k.to.cp.Clone(), nil
+}
+
+func (s *targetSink) Write(_ context.Context, b *pipeline.Batch) error {
+	s.open.Lock()
+	defer s.open.Unlock()
+	end := 0
+	if n := len(b.Marks); n > 0 {
+		end = b.Marks[n-1].End
+		s.hold(b, b.Rows[:end])
+		if err := s.commit(b); err != nil {
+			return err
+		}
+	}
+	s.hold(b, b.Rows[end:])
+	return nil
+}
+
+// hold keeps changes until a mark comes.
+func (s *targetSink) hold(b *pipeline.Batch, rows []pipeline.Row) {
+	for i := range rows {
+		if r := &rows[i]; r.Schema.Table == "a" && !(s.strict && r.Tx.In(s.kept[b.Stream])) {
+			s.held[b.Stream] = append(s.held[b.Stream], s.change(r))
+		}
+	}
+}
+
+// commit applies what is held of a stream, and its last mark.
+func (s *targetSink) commit(b *pipeline.Batch) error {
+	pos, _ := b.Last()
+	changes := s.held[b.Stream]
+	delete(s.held, b.Stream)
+	return s.do(func() {
+		for _, f := range changes {
+			f()
+		}
+		if pos == "" || pos > s.kept[b.Stream] {
+			s.kept.Apply(b.Stream, pos)
+			s.to.cp.Apply(b.Stream, pos)
+		}
+	})
+}
+
+// change returns what a row does to the table.
+func (s *targetSink) change(r *pipeline.Row) func() {
+	op, again := r.Op, r.Flags&pipeline.Again != 0
+	if op == pipeline.Truncate {
+		return func() {
+			if again && !s.to.streamed {
+				clear(s.to.rows)
+			}
+		}
+	}
+	id, text := r.Key()[0].Int(), ""
+	if r.Values != nil {
+		text = rowText(r.Values)
+	}
+	return func() {
+		_, there := s.to.rows[id]
+		s.to.streamed = s.to.streamed || op != pipeline.Read
+		if s.strict && there != (op == pipeline.Update || op == pipeline.Delete) {
+			s.t.Errorf("%s of %d, which is there: %v", op, id, there)
+		}
+		if op == pipeline.Delete {
+			delete(s.to.rows, id)
+			return
+		}
+		s.to.rows[id] = text
+	}
+}
+
+// fileStore is a Store whose content survives.
+type fileStore struct {
+	*life
+	to *target
+}
+
+func (s fileStore) Load(context.Context) (pipeline.Checkpoint, error) { return s.to.cp.Clone(), nil }
+func (s fileStore) Close() error                                      { return nil }
+func (s fileStore) Save(_ context.Context, cp pipeline.Checkpoint) error {
+	return s.do(func() { s.to.cp = cp.Clone() })
+}
+
+// world is what survives the processes of one pipeline.
+type world struct {
+	*testing.T
+	config *Config
+	dsn    string
+	rng    *rand.Rand
+	keeper *target // nil: no sink that keeps positions
+	plain  *target // nil: no other sink
+	store  *target
+	most   int // durable things that a process does before it is killed
+	killed int
+}
+
+func newTarget() *target { return &target{rows: map[int64]string{}, cp: pipeline.Checkpoint{}} }
+
+// live runs a process until it is killed, or done reports true.
+func (w *world) live(l *life, done func() bool) error {
+	w.Helper()
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	g := engine.Graph{Name: "test", Poison: true, Log: log,
+		Sources: []engine.SourceNode{{Address: "source.test", Source: open(w, w.config)}},
+		Limits:  engine.Limits{Rows: 30, SaveEvery: 5 * time.Millisecond, Grace: time.Second}}
+	add := func(name string, to *target, strict bool) {
+		s := &targetSink{life: l, t: w.T, strict: strict, to: to, kept: to.cp.Clone(), held: map[pipeline.Stream][]func(){}}
+		var k pipeline.Sink = s
+		if strict {
+			k = keeperSink{s}
+		}
+		g.Sinks = append(g.Sinks, engine.SinkNode{Address: name, From: []string{"source.test"}, Sink: k})
+	}
+	if w.keeper != nil {
+		add("sink.keeper", w.keeper, true)
+	}
+	if w.plain != nil {
+		add("sink.plain", w.plain, false)
+		g.Store = fileStore{l, w.store}
+	}
+	e, err := engine.New(g)
+	if err != nil {
+		w.Fatal(err)
+	}
+	ctx, stop := context.WithTimeout(w.Context(), 20*time.Second)
+	defer stop()
+	go func() {
+		for ctx.Err() == nil && !done() {
+			_ = pause(ctx, 5*time.Millisecond)
+		}
+		stop()
+	}()
+	return e.Run(ctx)
+}
+
+// die runs a process until it is killed, or its snapshot is done.
+func (w *world) die() {
+	w.Helper()
+	l := &life{left: 1 + w.rng.IntN(w.most), half: w.rng.IntN(2) == 0}
+	err := w.live(l, func() bool { return w.tidy(l) })
+	if err != nil && !errors.Is(err, errKilled) {
+		w.Fatal(err)
+	}
+	if errors.Is(err, errKilled) {
+		w.killed++
+	}
+}
+
+// tidy reports whether every target has a position in the stream and no snapshot runs.
+func (w *world) tidy(l *life) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ok := func(to *target) bool {
+		return to.cp["source.test/wal"] != "" && to.cp["source.test/"+snapshot.AttemptStream] == ""
+	}
+	return (w.keeper == nil || ok(w.keeper)) && (w.plain == nil || ok(w.store))
+}
+
+// change changes the table while no process runs: rows that an attempt has delivered go.
+func (w *world) change(n int) {
+	w.Helper()
+	pipetest.Exec(w, w.dsn, fmt.Sprintf(`DELETE FROM a WHERE id %% 7 = %d`, n), fmt.Sprintf(`UPDATE a SET v = v || %d WHERE id %% 5 = 1`, n),
+		fmt.Sprintf(`INSERT INTO a SELECT i, 'new' FROM generate_series(%d, %d) i`, 10000*n+10000, 10000*n+10020))
+}
+
+// settle runs a process until every target is equal to the table.
+func (w *world) settle() {
+	w.Helper()
+	var want []string
+	for _, row := range pipetest.QueryText(w, w.dsn, `SELECT id, v FROM a`) {
+		want = append(want, row[0]+"|"+row[1])
+	}
+	slices.Sort(want)
+	l := &life{left: 1 << 30}
+	differs := func(to *target) string {
+		if to == nil {
+			return ""
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return cmp.Diff(want, slices.Sorted(maps.Values(to.rows)))
+	}
+	err := w.live(l, func() bool { return w.tidy(l) && differs(w.keeper) == "" && differs(w.plain) == "" })
+	if err != nil {
+		w.Fatal(err)
+	}
+	for name, to := range map[string]*target{"keeper": w.keeper, "plain": w.plain} {
+		if diff := differs(to); diff != "" {
+			w.Errorf("%s (-table +target):\n%.1500s", name, diff)
+		}
+	}
+}
+
+// chunksLeft counts the positions of chunks that a target keeps.
+func chunksLeft(to *target) int {
+	n := 0
+	for s := range to.cp {
+		if strings.Contains(string(s), "/chunk/") {
+			n++
+		}
+	}
+	return n
+}
+
+func newWorld(t *testing.T, seed uint64) *world {
+	w := &world{T: t, dsn: pg.Database(t), rng: rand.New(rand.NewPCG(seed, 7)), store: newTarget(), most: 40}
+	w.config = configOf(w.dsn, func(c *Config) { c.Snapshot, c.ChunkRows, c.Standby = policyInitial, 25, 10*time.Second })
+	pipetest.Exec(t, w.dsn, `CREATE TABLE a (id int PRIMARY KEY, v text)`,
+		`INSERT INTO a SELECT i, repeat('v', 200) || i FROM generate_series(1, 600) i`, `ANALYZE a`)
+	return w
+}
+
+// TestSnapshotSurvivesKills kills pipelines at any point of their initial snapshots, with sinks that
+// keep positions, sinks that do not, and both, while rows go between the attempts.
+func TestSnapshotSurvivesKills(t *testing.T) {
+	kills := 0
+	for _, sinks := range []string{"keeper", "plain", "both"} {
+		for seed := range uint64(6) {
+			t.Run(fmt.Sprint(sinks, " ", seed), func(t *testing.T) {
+				w := newWorld(t, seed)
+				if sinks != "plain" {
+					w.keeper = newTarget()
+				}
+				if sinks != "keeper" {
+					w.plain = newTarget()
+				}
+				if sinks == "both" {
+					w.most = 80
+				}
+				for n := range 3 {
+					w.die()
+					w.change(n)
+				}
+				w.settle()
+				kills += w.killed
+				if w.keeper != nil && chunksLeft(w.keeper) > 0 || chunksLeft(w.store) > 0 {
+					t.Errorf("positions of chunks were left: %v, %v", w.keeper, w.store)
+				}
+			})
+		}
+	}
+	if kills < 12 {
+		t.Errorf("%d processes were killed, which says little", kills)
+	}
+}
+
+// TestSinkAddedAfterKill adds a sink that knows of no attempt to one that does: the slot tells of it.
+func TestSinkAddedAfterKill(t *testing.T) {
+	for seed := range uint64(5) {
+		w := newWorld(t, seed)
+		w.keeper = newTarget()
+		w.die()
+		left := chunksLeft(w.keeper)
+		w.change(1)
+		w.plain = newTarget()
+		w.settle()
+		if n := chunksLeft(w.keeper); n > left {
+			t.Errorf("%d positions of chunks, %d before", n, left)
+		}
+	}
+}
