@@ -195,7 +195,7 @@ func (w *world) live(l *life, done func() bool) error {
 	if err != nil {
 		w.Fatal(err)
 	}
-	ctx, stop := context.WithTimeout(w.Context(), 20*time.Second)
+	ctx, stop := context.WithTimeout(w.Context(), 12*time.Second)
 	defer stop()
 	go func() {
 		for ctx.Err() == nil && !done() {

@@ -17,6 +17,7 @@ const (
 	codeSlot        = "PG-005"
 	codeSettings    = "PG-006"
 	codeNoTLS       = "PG-007"
+	codeUnmatched   = "PG-008"
 )
 
 // Check looks at server, settings, tables, publication and slot, and changes nothing. It does not
@@ -40,7 +41,7 @@ func (c *Config) Check(ctx context.Context, env spec.Env, _ []*pipeline.Schema) 
 	if err != nil {
 		return append(out, c.finding(codeUnreachable, "", err))
 	}
-	out = append(out, r.settings.findings(r.catalog)...)
+	out = append(append(out, r.settings.findings(r.catalog)...), c.unmatched(r.catalog)...)
 	if r.tables, err = r.settings.tables(r.catalog); err != nil {
 		return append(out, c.finding(codeSettings, "tables", err))
 	}
@@ -84,8 +85,12 @@ func (c *Config) checkServer(s server) []spec.Finding {
 func (r *runner) checkUpstream(ctx context.Context, tables []*table) []spec.Finding {
 	var out []spec.Finding
 	p, err := loadPublication(ctx, r.admin, r.config.Publication, r.server.Version)
-	if err == nil && !r.config.creates("publication") {
+	switch {
+	case err != nil:
+	case !r.config.creates("publication"):
 		err = r.checkPublication(p, tables)
+	case p == nil:
+		err = r.mayPublish(tables)
 	}
 	if err != nil {
 		out = append(out, r.config.finding(codePublication, "publication", err))

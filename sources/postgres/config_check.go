@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -12,10 +11,14 @@ import (
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
 
+// maxName is the length of the server's names in bytes (NAMEDATALEN - 1).
+const maxName = 63
+
 // validName holds for the names of slots, and of publications that are created here: the
 // replication protocol takes them unquoted in places.
 func validName(name string) bool {
-	return regexp.MustCompile(`^[a-z0-9_]{1,63}$`).MatchString(name)
+	bad := func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' }
+	return name != "" && len(name) <= maxName && strings.IndexFunc(name, bad) < 0
 }
 
 // check looks at the block without connecting.

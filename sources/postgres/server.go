@@ -27,6 +27,8 @@ type server struct {
 	Database      string
 	Flushed       uint64 // LSN up to which the WAL was flushed, or replayed by a standby
 	Replication   bool   // the role may replicate
+	Role          string
+	Creates       bool // the role may create objects in the database, a publication for one
 }
 
 const queryServer = `SELECT current_setting('server_version_num'), current_setting('wal_level'),
@@ -34,7 +36,9 @@ const queryServer = `SELECT current_setting('server_version_num'), current_setti
 	pg_catalog.pg_is_in_recovery(), pg_catalog.current_database(),
 	CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
 		ELSE pg_catalog.pg_current_wal_flush_lsn() END,
-	(SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)`
+	(SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)
+		OR EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = 'rds_replication' AND pg_catalog.pg_has_role(oid, 'MEMBER')),
+	current_user, pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE')`
 
 // loadServer reads what is known of the server.
 func loadServer(ctx context.Context, conn *pgconn.PgConn) (server, error) {
@@ -49,7 +53,7 @@ func loadServer(ctx context.Context, conn *pgconn.PgConn) (server, error) {
 		s.SenderTimeout = time.Duration(ms) * time.Millisecond
 	}
 	s.Standby, s.Database = row[3] == "t", row[4]
-	s.Replication = row[6] == "t"
+	s.Replication, s.Role, s.Creates = row[6] == "t", row[7], row[8] == "t"
 	s.Flushed, err = parseLSN(row[5])
 	return s, err
 }
@@ -62,8 +66,8 @@ func (s server) refuse() error {
 	case s.WALLevel != "logical":
 		return failed(pipeline.Environment, hintWALLevel, "wal_level is %s, logical is needed", s.WALLevel)
 	case !s.Replication:
-		return failed(pipeline.Environment, "ALTER ROLE ... REPLICATION (on a managed service, grant its replication role)",
-			"the role may not use replication")
+		return failed(pipeline.Environment, "ALTER ROLE "+quoteName(s.Role)+" REPLICATION (on a managed service, grant its replication role)",
+			"role %s may not use replication", s.Role)
 	}
 	return nil
 }

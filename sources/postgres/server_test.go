@@ -24,17 +24,45 @@ func connectTo(t testing.TB, dsn string) *pgconn.PgConn {
 	return conn
 }
 
+// most is how long a test waits for what should come soon.
+const most = 20 * time.Second
+
 func execOn(t testing.TB, conn *pgconn.PgConn, sql string) {
 	t.Helper()
-	if err := conn.Exec(t.Context(), sql).Close(); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), most)
+	defer cancel()
+	if err := conn.Exec(ctx, sql).Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// background runs a source; the function returned waits for its error.
+func background(t testing.TB, src pipeline.Source, from pipeline.Checkpoint, out pipeline.Output) (end func() error) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- src.Run(t.Context(), from, out) }()
+	return func() error {
+		t.Helper()
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(most):
+			t.Fatalf("the source did not end within %v", most)
+			return nil
+		}
+	}
+}
+
+// streaming waits until the source streams.
+func streaming(t testing.TB, src pipeline.Source) {
+	t.Helper()
+	eventually(t, "the stream to begin", func() bool { return src.(pipeline.Reporter).Report().Phase == "streaming" })
 }
 
 // runFails runs a source to its error.
 func runFails(t testing.TB, src pipeline.Source, from pipeline.Checkpoint) error {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), most)
 	defer cancel()
 	err := src.Run(ctx, from, &pipetest.Collect{})
 	if err == nil || ctx.Err() != nil {
@@ -181,12 +209,11 @@ func TestConnectionLossIsRetryable(t *testing.T) {
 	dsn := pg.Database(t)
 	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY)`)
 	c := configOf(dsn)
-	done := make(chan error, 1)
-	go func() { done <- open(t, c).Run(t.Context(), nil, &pipetest.Collect{}) }()
-	eventually(t, "the slot to be active", func() bool { return active(t, dsn, c) })
-	time.Sleep(100 * time.Millisecond)
+	src := open(t, c)
+	end := background(t, src, nil, &pipetest.Collect{})
+	streaming(t, src) // while the slot is made it is active, too
 	pipetest.Exec(t, dsn, `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '`+c.Slot+`'`)
-	if err := <-done; pipeline.ClassOf(err) != pipeline.Retryable {
+	if err := end(); pipeline.ClassOf(err) != pipeline.Retryable {
 		t.Errorf("class %d: %v", pipeline.ClassOf(err), err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -11,10 +12,13 @@ import (
 	"github.com/pipe-cdc/pipe/pipeline"
 )
 
-// How often a slot in use is looked at, and how long a cancelled command may take to end.
+// How often a slot in use is looked at, how long asking to cancel a command may take, how often it is
+// asked, and how long it then may take to end.
 const (
 	standbyPoll  = 500 * time.Millisecond
 	cancelWithin = 5 * time.Second
+	cancelTries  = 5
+	cancelPause  = 500 * time.Millisecond
 )
 
 // slot is a replication slot as pg_replication_slots shows it.
@@ -113,13 +117,12 @@ func (r *runner) createSlot(ctx context.Context, name string, temporary, export 
 func (r *runner) replicationCommand(ctx context.Context, sql string) ([]string, error) {
 	limited, cancel := context.WithTimeout(ctx, r.config.SlotTimeout)
 	defer cancel()
-	stop := context.AfterFunc(limited, func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelWithin)
-		defer cancel()
-		_ = r.repl.CancelRequest(ctx)
-	})
+	ended := make(chan struct{})
+	var canceller sync.WaitGroup
+	canceller.Go(func() { r.cancelAfter(limited, ended) })
 	row, err := queryRow(context.WithoutCancel(ctx), r.repl, "create the replication slot", sql)
-	stop()
+	close(ended)
+	canceller.Wait()
 	if err != nil && ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -127,6 +130,27 @@ func (r *runner) replicationCommand(ctx context.Context, sql string) ([]string, 
 		return nil, r.blocked(ctx)
 	}
 	return row, err
+}
+
+// cancelAfter cancels the replication connection's command once limited is over, again and again: a
+// server that has not begun the command yet ignores it. When that does not help it breaks the connection.
+func (r *runner) cancelAfter(limited context.Context, ended <-chan struct{}) {
+	select {
+	case <-ended:
+		return
+	case <-limited.Done():
+	}
+	for range cancelTries {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(limited), cancelWithin)
+		_ = r.repl.CancelRequest(ctx)
+		cancel()
+		select {
+		case <-ended:
+			return
+		case <-time.After(cancelPause):
+		}
+	}
+	_ = r.repl.Conn().SetDeadline(time.Unix(1, 0))
 }
 
 // blocked names what a slot's creation waits for.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -150,15 +151,15 @@ func TestWorkersSeeTheExportedSnapshot(t *testing.T) {
 	first := make(chan struct{})
 	go func() {
 		defer close(done)
+		begun := sync.OnceFunc(func() { close(first) })
+		defer begun()
 		for i := 0; ctx.Err() == nil; i++ {
 			sql := fmt.Sprintf("UPDATE big SET v = 'new' WHERE id %% 97 = %d; DELETE FROM big WHERE id = %d; INSERT INTO big VALUES (%d, 'late')",
 				i%97, i+5, 1000000+i)
 			if err := writer.Exec(ctx, sql).Close(); err != nil {
 				return
 			}
-			if i == 0 {
-				close(first)
-			}
+			begun()
 		}
 	}()
 	<-first
