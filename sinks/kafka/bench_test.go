@@ -25,7 +25,7 @@ func blackhole(b *testing.B) *cluster {
 
 func BenchmarkWrite(b *testing.B) {
 	for _, linger := range []time.Duration{0, time.Millisecond, 5 * time.Millisecond} {
-		for _, compression := range []string{"none", "lz4"} {
+		for _, compression := range []string{"none", "snappy", "lz4"} {
 			b.Run(fmt.Sprint(linger, " ", compression), func(b *testing.B) { benchmark(b, linger, compression) })
 		}
 	}
