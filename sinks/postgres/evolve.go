@@ -123,14 +123,18 @@ func (b *binder) change(ctx context.Context, c *conn, t *target, old, s *pipelin
 	if mode == changesIgnore {
 		return "", nil
 	}
+	want, err := typeFor(ctx, c, s, col)
+	if err != nil {
+		return "", err
+	}
 	changed := typeChanged(old, col)
-	typ, err := b.wider(ctx, c, s, col, a)
+	typ, err := wider(ctx, c, want, a)
 	switch {
 	case err != nil:
 		return "", err
 	case typ != "" && mode == changesApply:
 		return "ALTER COLUMN " + ident(col.Name) + " TYPE " + typ, nil
-	case changed && (mode == changesFail || typ != "" || !holds(col, a)):
+	case changed && (mode == changesFail || typ != "" || want != a.full && !holds(col, a)):
 		return "", &pipeline.Error{Class: pipeline.Input, Table: s.Name(),
 			Err: fmt.Errorf("the type of column %s changed to %s, the target has %s", col.Name, col.Type,
 				a.full),
@@ -176,12 +180,11 @@ func typeChanged(old *pipeline.Schema, col *pipeline.Column) bool {
 // holds reports whether a value of the column goes into the attribute without a cast.
 func holds(col *pipeline.Column, a *attribute) bool { return wireOf(col.Kind, a).cast == "" }
 
-// wider returns the type that the attribute must be widened to for the column's values, "" where it
-// is wide enough or where widening would not be safe.
-func (b *binder) wider(ctx context.Context, c *conn, s *pipeline.Schema, col *pipeline.Column, a *attribute) (string, error) {
-	typ, err := typeFor(ctx, c, s, col)
-	if err != nil || typ == a.full {
-		return "", err
+// wider returns the type that the attribute must be widened to, "" where it is wide enough or where
+// widening would not be safe.
+func wider(ctx context.Context, c *conn, typ string, a *attribute) (string, error) {
+	if typ == a.full {
+		return "", nil
 	}
 	rows, err := c.query(ctx, "SELECT format_type(to_regtype($1), NULL)", typ)
 	if err != nil {

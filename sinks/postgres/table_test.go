@@ -192,16 +192,16 @@ func TestMariaDBTypes(t *testing.T) {
 		{"bigint(20) unsigned", pipeline.Uint, "numeric(20,0)"}, {"int(10) unsigned", pipeline.Int, "bigint"}, {"int(11)", pipeline.Int, "integer"},
 		{"smallint(5) unsigned", pipeline.Int, "integer"}, {"tinyint(4)", pipeline.Int, "smallint"}, {"year(4)", pipeline.Int, "smallint"},
 		{"mediumint unsigned", pipeline.Int, "integer"}, {"varchar(20)", pipeline.Text, "text"}, {"longblob", pipeline.Bytes, "bytea"},
-		{"double", pipeline.Float64, "double precision"}, {"datetime", pipeline.Timestamp, "timestamp without time zone"}, {"bit(8)", pipeline.Bits, "bit varying"},
+		{"double", pipeline.Float64, "double precision"}, {"datetime", pipeline.Timestamp, "timestamp without time zone"}, {"bit(8)", pipeline.Bits, "bit(8)"},
 	} {
 		n := fmt.Sprintf("c%d", i)
 		s.Columns = append(s.Columns, pipeline.Column{Name: n, Type: c.typ, Kind: c.kind, Precision: -1, Length: -1})
 		want = append(want, n+"|"+c.made)
 	}
 	sink := start(t, configure(t, dsn, ""))
-	mustWrite(t, sink, pipetest.NewBatch(s).Insert(uint64(1<<63), 1<<32-1, 1, 65535, -1, 2024, 1, "x", []byte{0}, 1.5, 0, "101").Mark(pipetest.Position(1)).Batch())
+	mustWrite(t, sink, pipetest.NewBatch(s).Insert(uint64(1<<63), 1<<32-1, 1, 65535, -1, 2024, 1, "x", []byte{0}, 1.5, 0, "00000101").Mark(pipetest.Position(1)).Batch())
 	wantQuery(t, dsn, "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'shop.m'::regclass AND attnum > 0 ORDER BY attnum", want...)
-	wantQuery(t, dsn, "SELECT c0, c1, c3, c11 FROM shop.m", "9223372036854775808|4294967295|65535|101")
+	wantQuery(t, dsn, "SELECT c0, c1, c3, c11 FROM shop.m", "9223372036854775808|4294967295|65535|00000101")
 }
 
 func TestConstant(t *testing.T) {
