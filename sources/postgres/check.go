@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
@@ -37,6 +39,7 @@ func (c *Config) Check(ctx context.Context, env spec.Env, _ []*pipeline.Schema) 
 		return []spec.Finding{f}
 	}
 	out := c.checkServer(r.server)
+	out = append(out, c.checkTLS(r.admin)...)
 	r.catalog, err = loadCatalog(ctx, r.admin, r.settings.picker.wants(r.server.Database))
 	if err != nil {
 		return append(out, c.finding(codeUnreachable, "", err))
@@ -74,11 +77,18 @@ func (c *Config) checkServer(s server) []spec.Finding {
 		out = append(out, spec.Finding{Severity: spec.Info, Code: codeSettings, Attr: "status_interval",
 			Summary: fmt.Sprintf("status_interval is shortened to a third of wal_sender_timeout (%v)", s.SenderTimeout)})
 	}
-	if cfg, err := c.config(); err == nil && c.fallsBack(cfg) {
-		out = append(out, spec.Finding{Severity: spec.Warning, Code: codeNoTLS, Attr: "dsn",
-			Summary: "sslmode is prefer: the connection may silently go without TLS", Fix: `sslmode = "verify-full"`})
-	}
 	return out
+}
+
+func (c *Config) checkTLS(conn *pgconn.PgConn) []spec.Finding {
+	if c.plain(conn) {
+		return []spec.Finding{{Severity: spec.Warning, Code: codeNoTLS, Attr: "dsn", Summary: plainSummary, Fix: plainFix}}
+	}
+	if cfg, err := c.config(); err == nil && c.fallsBack(cfg) {
+		return []spec.Finding{{Severity: spec.Warning, Code: codeNoTLS, Attr: "dsn",
+			Summary: "sslmode is prefer: the connection may silently go without TLS", Fix: `sslmode = "verify-full"`}}
+	}
+	return nil
 }
 
 // checkUpstream checks publication and slot as far as they exist.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -85,35 +83,6 @@ func (c *Connection) config() (*pgconn.Config, error) {
 		cfg.ConnectTimeout = connectWithin
 	}
 	return cfg, nil
-}
-
-// text joins DSN and attributes into one connection string of keywords or, where the DSN is a URL,
-// that URL with the attributes as its parameters.
-func (c *Connection) text() string {
-	var words []string
-	add := func(name, value string) {
-		if value != "" {
-			words = append(words, name+"='"+strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value)+"'")
-		}
-	}
-	port := ""
-	if c.Port != 0 {
-		port = strconv.Itoa(c.Port)
-	}
-	add("host", c.Host)
-	add("port", port)
-	add("user", c.User)
-	add("password", c.Password.Reveal())
-	add("dbname", c.Database)
-	add("sslmode", c.SSLMode)
-	add("sslrootcert", c.SSLRootCert)
-	add("sslcert", c.SSLCert)
-	add("sslkey", c.SSLKey)
-	dsn := c.DSN.Reveal()
-	if dsn == "" || !strings.Contains(dsn, "://") {
-		return strings.TrimSpace(dsn + " " + strings.Join(words, " "))
-	}
-	return c.urlText(dsn)
 }
 
 // connect opens an ordinary connection.

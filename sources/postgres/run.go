@@ -89,6 +89,9 @@ func (r *runner) prepare(ctx context.Context) (err error) {
 	if r.admin, err = r.config.connect(ctx); err != nil {
 		return err
 	}
+	if r.config.plain(r.admin) {
+		r.env.Log.Warn(plainSummary, "fix", plainFix)
+	}
 	if r.server, err = loadServer(ctx, r.admin); err != nil {
 		return err
 	}
