@@ -107,7 +107,11 @@ func (r *runner) pick(ctx context.Context) (err error) {
 // start returns where the stream begins, taking the snapshot first where nothing was saved.
 func (r *runner) start(ctx context.Context, from pipeline.Checkpoint, out pipeline.Output) (place, error) {
 	if saved, ok := from[binlogStream]; ok {
-		return r.resume(saved)
+		p, err := r.resume(saved)
+		if err != nil {
+			return p, err
+		}
+		return p, tidy(ctx, from, out)
 	}
 	if err := r.refuseXA(ctx); err != nil {
 		return place{}, err

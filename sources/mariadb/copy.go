@@ -1,0 +1,139 @@
+package mariadb
+
+import (
+	"context"
+	"time"
+
+	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/snapshot"
+)
+
+// copyTables copies the tables' rows as they are at one moment and gives the stream its first
+// position, that of the moment: only once every row is saved, so that a crash before starts the
+// snapshot over.
+func (r *runner) copyTables(ctx context.Context, wanted []*table, from pipeline.Checkpoint, out pipeline.Output) (place, error) {
+	r.source.enter("snapshot")
+	m, err := r.moment(ctx, r.config.Workers)
+	if err != nil {
+		return place{}, errSnapshot(err)
+	}
+	defer m.close()
+	a := newAttempt(m)
+	at := place{set: m.Set}
+	if err := r.supersede(ctx, a, from, out); err != nil {
+		return at, err
+	}
+	if err := r.attempt(ctx, a, wanted, attempted(from), out); err != nil {
+		return at, err
+	}
+	if err := r.snapshot(ctx, m, a, wanted, out); err != nil {
+		return at, errSnapshot(err)
+	}
+	if err := r.markStart(ctx, at, out); err != nil {
+		return at, err
+	}
+	if err := out.Drain(ctx, binlogStream); err != nil {
+		return at, err
+	}
+	return at, forgetAttempt(ctx, out, a.All())
+}
+
+// snapshotOnly copies tables that have no stream.
+func (r *runner) snapshotOnly(ctx context.Context, from pipeline.Checkpoint, out pipeline.Output) error {
+	if _, done := from[binlogStream]; done {
+		r.env.Log.Info("the snapshot was taken before; nothing is left to do")
+		return tidy(ctx, from, out)
+	}
+	_, err := r.copyTables(ctx, r.picked, from, out)
+	return err
+}
+
+// newAttempt names an attempt by its moment, and by the time where nothing was written since the
+// last one.
+func newAttempt(m *moment) snapshot.Attempt {
+	n, _ := m.Set.Ordinal()
+	id := appendHex(append(appendHex(nil, n, 16), '-'), uint64(time.Now().UnixNano()), 16)
+	return snapshot.Attempt{ID: string(id), Streams: len(m.conns) * streamsPerWorker}
+}
+
+// attempted reports whether the checkpoint tells of an attempt.
+func attempted(from pipeline.Checkpoint) bool {
+	_, ok := from[snapshot.AttemptStream]
+	return ok || len(snapshot.Left(from)) > 0
+}
+
+// attempt records that a snapshot begins, before any of its rows. With it goes, in one transaction
+// where the sink has such, that what an earlier one may have delivered is void: rows that were
+// deleted since would stay for ever.
+func (r *runner) attempt(ctx context.Context, a snapshot.Attempt, wanted []*table, again bool, out pipeline.Output) error {
+	b, err := out.New(ctx, snapshot.AttemptStream)
+	if err != nil {
+		return err
+	}
+	if again {
+		r.env.Log.Warn("an earlier snapshot was not finished: it starts over", "tables", len(wanted))
+		void(b, a, wanted)
+	}
+	b.Mark(a.Position())
+	if err := out.Emit(b); err != nil {
+		return err
+	}
+	return out.Drain(ctx, snapshot.AttemptStream)
+}
+
+// void adds the rows that declare earlier attempts void.
+func void(b *pipeline.Batch, a snapshot.Attempt, wanted []*table) {
+	tx := &pipeline.Tx{Snapshot: true, Pos: a.Void(), Time: time.Now().UnixMicro() - pipeline.EpochMicros}
+	for i, t := range wanted {
+		row := b.Add()
+		row.Schema, row.Op, row.Flags, row.Tx, row.Seq = t.Schema, pipeline.Truncate, pipeline.Again, tx, uint32(i)
+	}
+}
+
+// supersede forgets the streams of an attempt that was not finished, before the new one's position
+// takes the place of the one that tells of them. Where that position sorts after the new one's, on a
+// server that was set back, it goes first: a sink would take the rows of void for known.
+func (r *runner) supersede(ctx context.Context, a snapshot.Attempt, from pipeline.Checkpoint, out pipeline.Output) error {
+	if err := forget(ctx, out, snapshot.Left(from)...); err != nil {
+		return err
+	}
+	if from[snapshot.AttemptStream] < a.Void() {
+		return nil
+	}
+	return forget(ctx, out, snapshot.AttemptStream)
+}
+
+// tidy forgets what an attempt that was finished left behind.
+func tidy(ctx context.Context, from pipeline.Checkpoint, out pipeline.Output) error {
+	if !attempted(from) {
+		return nil
+	}
+	return forgetAttempt(ctx, out, snapshot.Left(from))
+}
+
+// forgetAttempt makes everybody forget an attempt: its streams, and only once that is saved the
+// position that tells of them.
+func forgetAttempt(ctx context.Context, out pipeline.Output, streams []pipeline.Stream) error {
+	if err := forget(ctx, out, streams...); err != nil {
+		return err
+	}
+	return forget(ctx, out, snapshot.AttemptStream)
+}
+
+// forget emits the marks of all streams, then waits once.
+func forget(ctx context.Context, out pipeline.Output, streams ...pipeline.Stream) error {
+	if len(streams) == 0 {
+		return nil
+	}
+	for _, s := range streams {
+		b, err := out.New(ctx, s)
+		if err != nil {
+			return err
+		}
+		b.Mark("")
+		if err := out.Emit(b); err != nil {
+			return err
+		}
+	}
+	return out.Drain(ctx, streams...)
+}
