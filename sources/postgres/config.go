@@ -33,6 +33,7 @@ type Config struct {
 	SlotTimeout    time.Duration
 	Standby        time.Duration
 	Messages       []string // prefixes of logical messages to deliver
+	Rewrites       string   // "stop", "ignore"
 }
 
 // TableConfig is a nested block table "pattern".
@@ -105,6 +106,10 @@ func (c *Config) streamSpec(b *spec.Block) {
 	standby := spec.Attr(b, "standby", &c.Standby).Range(0, int64(24*time.Hour)).
 		Doc("How long to wait for a slot that another process uses, before the run fails (and is tried again).")
 	spec.Default(standby, &c.Standby, 30*time.Second)
+	rewrites := spec.Attr(b, "rewrites", &c.Rewrites).OneOf(rewritesStop, rewritesIgnore).
+		Doc("What to do about a table that was rewritten (its column's type changed, or dropped and made anew), " +
+			"whose new values the server does not send. stop: until there is a new snapshot. ignore: go on.")
+	spec.Default(rewrites, &c.Rewrites, rewritesStop)
 	spec.Attr(b, "messages", &c.Messages).Example(`["app"]`).
 		Doc("Prefixes of logical messages (pg_logical_emit_message) to deliver. Any login role may write one.")
 }

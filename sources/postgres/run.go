@@ -153,6 +153,9 @@ func (r *runner) start(ctx context.Context, from pipeline.Checkpoint, out pipeli
 	if err != nil {
 		return 0, err
 	}
+	if err := r.rewrites(ctx, ok, from, out); err != nil {
+		return 0, err
+	}
 	if ok {
 		at, err := r.resume(saved, s)
 		if err != nil {

@@ -73,10 +73,21 @@ func (s *stream) tableOf(d *pgoutput.Decoder) (*table, error) {
 	if fresh == nil {
 		return nil, nil
 	}
+	// What the catalogue said at the start may be ahead of the stream: only what the stream said
+	// before, or the catalogue since, tells what changed.
+	changed := s.relations[d.RelationID] != nil || fresh.fits(d)
 	if !fresh.fits(d) {
 		if fresh, err = s.asDescribed(s.ctx, fresh, d); err != nil {
 			return nil, err
 		}
+	}
+	if known == nil {
+		err = s.remade(fresh)
+	} else if changed {
+		err = s.rewritten(known, fresh)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return fresh, s.replace(known, fresh)
 }
