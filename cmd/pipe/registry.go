@@ -7,6 +7,7 @@ import (
 	"github.com/pipe-cdc/pipe/sinks/kafka"
 	pgsink "github.com/pipe-cdc/pipe/sinks/postgres"
 	"github.com/pipe-cdc/pipe/sinks/stdout"
+	"github.com/pipe-cdc/pipe/sources/mariadb"
 	pgsource "github.com/pipe-cdc/pipe/sources/postgres"
 	"github.com/pipe-cdc/pipe/transforms"
 )
@@ -15,6 +16,7 @@ import (
 func components() config.Registry {
 	return config.Registry{
 		Sources: map[string]func() spec.Source{
+			"mariadb":  func() spec.Source { return &mariadb.Config{} },
 			"postgres": func() spec.Source { return &pgsource.Config{} },
 		},
 		Transforms: map[string]func() spec.Transform{
@@ -34,6 +36,7 @@ func components() config.Registry {
 		},
 		Connections: map[string]func() spec.Definition{
 			"kafka":    func() spec.Definition { return &kafka.Connection{} },
+			"mariadb":  func() spec.Definition { return &mariadb.Connection{} },
 			"postgres": func() spec.Definition { return &pgsource.Connection{} },
 		},
 	}
