@@ -11,7 +11,7 @@ type Arena struct {
 const (
 	arenaBytes       = 64 << 10
 	arenaValues      = 4 << 10
-	arenaKeepBytes   = 4 << 20
+	arenaKeepBytes   = 7 << 20
 	arenaKeepValues  = 256 << 10
 	valueBytes       = 24
 	poison           = 0xDB
