@@ -240,3 +240,23 @@ func TestLostConnection(t *testing.T) {
 	mustWrite(t, start(t, configure(t, dsn, "")), batch())
 	wantQuery(t, dsn, "SELECT id FROM users ORDER BY id", "1", "2")
 }
+
+// TestPartialAfterDelete holds that an update without all values, directly after a delete of its key, is
+// not lost: there is no row that it could update.
+func TestPartialAfterDelete(t *testing.T) {
+	dsn := pg.Database(t)
+	s := users()
+	sink := start(t, configure(t, dsn, ""))
+	mustWrite(t, sink, pipetest.NewBatch(s).Insert(1, "a", "b").Insert(2, "c", "d").Mark(pipetest.Position(1)).Batch())
+	after := func() *pipeline.Batch {
+		return pipetest.NewBatch(s).Update(nil, 2, "x", absent).Delete(1, absent, absent).Update(nil, 1, "late", absent).
+			Mark(pipetest.Position(2)).Batch()
+	}
+	wantError(t, sink.Write(t.Context(), after()), pipeline.Input, "id=1", "does not have the row")
+	wantQuery(t, dsn, "SELECT * FROM users ORDER BY id", "1|a|b", "2|c|d")
+	mustWrite(t, start(t, configure(t, dsn, `missing_rows = "skip"`)), after())
+	wantQuery(t, dsn, "SELECT * FROM users ORDER BY id", "2|x|d")
+	soft := start(t, configure(t, dsn, `deletes = "soft"`)) // the row is still there, and comes back
+	mustWrite(t, soft, pipetest.NewBatch(s).Delete(2, absent, absent).Update(nil, 2, "back", absent).Mark(pipetest.Position(3)).Batch())
+	wantQuery(t, dsn, "SELECT * FROM users ORDER BY id", "2|back|d|f")
+}

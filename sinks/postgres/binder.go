@@ -87,6 +87,9 @@ func (b *binder) bind(ctx context.Context, session *conn, stream pipeline.Stream
 	if err := t.joinSource(source, b.cfg.Merge); err != nil {
 		return nil, err
 	}
+	if err := b.shareLoad(ctx, t, source); err != nil {
+		return nil, err
+	}
 	if t.deferred && !isChunk(stream) { // its load was begun under another address of the source
 		if err := b.settleTarget(ctx, t); err != nil {
 			return nil, err
@@ -107,6 +110,21 @@ func (b *binder) bind(ctx context.Context, session *conn, stream pipeline.Stream
 		}
 	}
 	return newPlan(b.cfg, t, s)
+}
+
+// shareLoad decides what becomes of a target's first load when rows of another table come. Where several
+// may be merged, the load of one must no longer be voided: the rows of the other would go with it. Else
+// it is the same table, whose source has another address now.
+func (b *binder) shareLoad(ctx context.Context, t *target, source string) error {
+	if t.load == "" || t.load == source {
+		return nil
+	}
+	if b.cfg.Merge {
+		t.load = ""
+		return b.state.endLoad(ctx, b.admin, t.name.String())
+	}
+	t.load = source
+	return b.state.beginLoad(ctx, b.admin, t.name.String(), source)
 }
 
 // open looks at a target for the first time and creates it where it is missing. Where a snapshot
