@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -176,7 +177,7 @@ func (s *scene) start(t *testing.T, args ...string) *process {
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill() // it may have ended
 		<-p.done
-		if t.Failed() {
+		if t.Failed() && !slices.Contains(args, "--json") {
 			t.Logf("pipe %v:\n%s%s", args, p.out, p.err)
 		}
 		if strings.Contains(p.out.String()+p.err.String(), canary) {
