@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -30,6 +31,14 @@ type Connection struct {
 
 // connectWithin bounds connecting where the DSN has no connect_timeout.
 const connectWithin = 15 * time.Second
+
+// When the kernel probes an idle connection, and after how many probes without an answer it ends it:
+// a snapshot's connection whose server vanished would be read from for ever.
+const (
+	probeAfter = 20 * time.Second
+	probeEvery = 5 * time.Second
+	probes     = 6
+)
 
 // Spec describes the attributes.
 func (c *Connection) Spec(b *spec.Block) {
@@ -82,6 +91,9 @@ func (c *Connection) config() (*pgconn.Config, error) {
 	if cfg.ConnectTimeout == 0 {
 		cfg.ConnectTimeout = connectWithin
 	}
+	dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{
+		Enable: true, Idle: probeAfter, Interval: probeEvery, Count: probes}}
+	cfg.DialFunc = dialer.DialContext
 	return cfg, nil
 }
 

@@ -18,7 +18,7 @@ import (
 
 // The times of the reading loop: how long a part-filled batch waits for company while others are in
 // flight, how often the loop looks around, how often and after how much WAL an idle stream is
-// marked, and when a silent server is given up.
+// marked, and when a silent server is given up: without a wal_sender_timeout, and at the least.
 const (
 	linger      = 20 * time.Millisecond
 	lookAround  = 200 * time.Millisecond
@@ -26,6 +26,7 @@ const (
 	idleEvery   = 2 * time.Second
 	idleBytes   = 16 << 20
 	silentFor   = time.Minute
+	silentLeast = 10 * time.Second
 )
 
 // xlogHeader is the size of an XLogData message's header: 'w', start, end, time.
@@ -242,13 +243,21 @@ func (s *stream) interrupted(err error) error {
 		return err
 	}
 	silent := time.Since(s.heard)
-	if silent > max(silentFor, 2*s.server.SenderTimeout) {
+	if silent > s.patience() {
 		return failed(pipeline.Retryable, "", "the server has been silent for %v", silent.Round(time.Second))
 	}
 	if silent > s.sender.interval || s.target != 0 {
 		s.sender.wake(true)
 	}
 	return nil
+}
+
+// patience is how long a server may be silent that was asked to answer: longer than its own.
+func (s *stream) patience() time.Duration {
+	if s.server.SenderTimeout == 0 {
+		return silentFor
+	}
+	return max(silentLeast, 2*s.server.SenderTimeout)
 }
 
 // data handles the content of a CopyData message.
