@@ -95,6 +95,9 @@ func (s *Sink) flush(ctx context.Context) error {
 }
 
 func (s *Sink) row(r *pipeline.Row, now int64) error {
+	if r.Flags&pipeline.Again != 0 {
+		return nil // a snapshot that starts over emptied nothing
+	}
 	p, err := s.printer(r.Schema)
 	if err != nil {
 		return err

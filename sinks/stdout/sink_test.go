@@ -35,6 +35,7 @@ func batch() *pipeline.Batch {
 	*b.Add() = pipeline.Row{Schema: s, Tx: tx, Op: pipeline.Insert, Values: []pipeline.Value{id, text("\x1b[2J\n\u009b"), num("1.50")}}
 	*b.Add() = pipeline.Row{Schema: s, Tx: tx, Op: pipeline.Update, Values: []pipeline.Value{id, a, num("NaN")}}
 	*b.Add() = pipeline.Row{Schema: s, Tx: tx, Op: pipeline.Delete, Before: []pipeline.Value{id, a, a}}
+	*b.Add() = pipeline.Row{Schema: s, Tx: tx, Op: pipeline.Truncate, Flags: pipeline.Again} // says nothing
 	*b.Add() = pipeline.Row{Schema: s, Tx: tx, Op: pipeline.Truncate}
 	*b.Add() = pipeline.Row{Schema: s, Tx: tx, Op: pipeline.Message, Values: []pipeline.Value{text("p"), pipeline.StringValue(pipeline.Bytes, "\x1b")}}
 	b.Mark("0/2")
