@@ -132,7 +132,8 @@ func (l *lane) truncate(ctx context.Context, g *group) error {
 		case policy == truncatesFail:
 			return &rowFault{row: r, plan: p, err: &pipeline.Error{Class: pipeline.Input,
 				Table: r.Schema.Name(), Pos: r.Tx.Pos,
-				Err: errors.New("the source table was truncated"), Hint: "Truncate the target yourself and set truncates"}}
+				Err:  errors.New("the source table was truncated"),
+				Hint: "Truncate the target yourself and set truncates"}}
 		case b.shared(p.target):
 			return &pipeline.Error{Class: pipeline.Input, Table: r.Schema.Name(), Pos: r.Tx.Pos,
 				Err:  errors.New("the source table was truncated, but its target holds other tables' rows too"),

@@ -12,7 +12,8 @@ import (
 var absent = pipeline.AbsentValue
 
 func users() *pipeline.Schema {
-	return tableOf("users", col("id", "bigint", pipeline.Int), col("email", "text", pipeline.Text), col("bio", "text", pipeline.Text))
+	return tableOf("users", col("id", "bigint", pipeline.Int), col("email", "text", pipeline.Text),
+		col("bio", "text", pipeline.Text))
 }
 
 // TestUniqueSwap lets unique values change hands within a batch, which no compacted statement survives.
@@ -21,15 +22,19 @@ func TestUniqueSwap(t *testing.T) {
 	pipetest.Exec(t, dsn, "CREATE TABLE users (id bigint PRIMARY KEY, email text UNIQUE, bio text)")
 	sink, s := start(t, configure(t, dsn, "")), users()
 	mustWrite(t, sink,
-		pipetest.NewBatch(s).Insert(1, "x", "1").Insert(2, "y", "2").Insert(3, "z", "3").Mark(pipetest.Position(1)).Batch(),
-		pipetest.NewBatch(s).Update(nil, 1, "tmp", "1").Update(nil, 2, "x", "2").Update(nil, 1, "y", "1").Mark(pipetest.Position(2)).Batch())
+		pipetest.NewBatch(s).Insert(1, "x", "1").Insert(2, "y", "2").Insert(3, "z", "3").Mark(pipetest.Position(1)).
+			Batch(),
+		pipetest.NewBatch(s).Update(nil, 1, "tmp", "1").Update(nil, 2, "x", "2").Update(nil, 1, "y", "1").
+			Mark(pipetest.Position(2)).Batch())
 	wantQuery(t, dsn, "SELECT id, email FROM users ORDER BY id", "1|y", "2|x", "3|z")
 	mustWrite(t, sink, pipetest.NewBatch(s).Update(nil, 1, "tmp", absent).Update(nil, 2, "y", absent).
 		Update(nil, 1, "x", absent).Mark(pipetest.Position(3)).Batch())
 	wantQuery(t, dsn, "SELECT id, email, bio FROM users ORDER BY id", "1|x|1", "2|y|2", "3|z|3")
-	mustWrite(t, sink, pipetest.NewBatch(s).Delete(3, absent, absent).Insert(4, "z", "4").Mark(pipetest.Position(4)).Batch())
+	mustWrite(t, sink, pipetest.NewBatch(s).Delete(3, absent, absent).Insert(4, "z", "4").
+		Mark(pipetest.Position(4)).Batch())
 	wantQuery(t, dsn, "SELECT id, email FROM users ORDER BY id", "1|x", "2|y", "4|z")
-	err := sink.Write(t.Context(), pipetest.NewBatch(s).Insert(8, "new", "").Insert(9, "x", "").Mark(pipetest.Position(5)).Batch())
+	err := sink.Write(t.Context(), pipetest.NewBatch(s).Insert(8, "new", "").Insert(9, "x", "").
+		Mark(pipetest.Position(5)).Batch())
 	wantError(t, err, pipeline.Input, "sink.test", "public.users", "id=9", "23505", "users_email_key", "00000004")
 }
 
@@ -49,8 +54,10 @@ func TestDataErrors(t *testing.T) {
 		row         pipetest.Row
 		want        []string
 	}{
-		{"not null", "email text NOT NULL, bio text", pipetest.Row{7, nil, "b"}, []string{"id=7", "23502", "email", "DROP NOT NULL"}},
-		{"check", "email text CHECK (email <> 'bad'), bio text", pipetest.Row{7, "bad", "b"}, []string{"id=7", "23514", "users_email_check"}},
+		{"not null", "email text NOT NULL, bio text", pipetest.Row{7, nil, "b"},
+			[]string{"id=7", "23502", "email", "DROP NOT NULL"}},
+		{"check", "email text CHECK (email <> 'bad'), bio text", pipetest.Row{7, "bad", "b"},
+			[]string{"id=7", "23514", "users_email_check"}},
 		{"too long", "email varchar(3), bio text", pipetest.Row{7, "long", "b"}, []string{"id=7", "22001"}},
 		{"no date", "email date, bio text", pipetest.Row{7, "x", "b"}, []string{"id=7", "22007"}},
 		{"nul", "email text, bio text", pipetest.Row{7, "x\x00", "b"}, []string{"id=7", "column email", "NUL"}},
@@ -104,13 +111,16 @@ func TestMissingRow(t *testing.T) {
 	s := users()
 	sink := start(t, configure(t, dsn, ""))
 	mustWrite(t, sink, pipetest.NewBatch(s).Insert(1, "a", "b").Mark(pipetest.Position(1)).Batch())
-	err := sink.Write(t.Context(), pipetest.NewBatch(s).Update(nil, 1, "x", absent).Update(nil, 2, "x", absent).Mark(pipetest.Position(2)).Batch())
+	err := sink.Write(t.Context(), pipetest.NewBatch(s).Update(nil, 1, "x", absent).Update(nil, 2, "x", absent).
+		Mark(pipetest.Position(2)).Batch())
 	wantError(t, err, pipeline.Input, "id=2", "public.users", "does not have the row", "missing_rows")
 	sink = start(t, configure(t, dsn, ""))
-	err = sink.Write(t.Context(), pipetest.NewBatch(s).Update(pipetest.Row{5, absent, absent}, 6, "x", absent).Mark(pipetest.Position(2)).Batch())
+	err = sink.Write(t.Context(), pipetest.NewBatch(s).Update(pipetest.Row{5, absent, absent}, 6, "x", absent).
+		Mark(pipetest.Position(2)).Batch())
 	wantError(t, err, pipeline.Input, "id=6", "does not have the row")
 	sink = start(t, configure(t, dsn, `missing_rows = "skip"`))
-	mustWrite(t, sink, pipetest.NewBatch(s).Update(nil, 1, "x", absent).Update(nil, 2, "x", absent).Mark(pipetest.Position(2)).Batch())
+	mustWrite(t, sink, pipetest.NewBatch(s).Update(nil, 1, "x", absent).Update(nil, 2, "x", absent).
+		Mark(pipetest.Position(2)).Batch())
 	wantQuery(t, dsn, "SELECT * FROM users", "1|x|b")
 }
 
@@ -132,16 +142,20 @@ func TestTruncate(t *testing.T) {
 		"CREATE TABLE posts (id bigint PRIMARY KEY, author bigint REFERENCES users)")
 	posts := tableOf("posts", col("id", "bigint", pipeline.Int), col("author", "bigint", pipeline.Int))
 	sink, s := start(t, configure(t, dsn, "")), users()
-	mustWrite(t, sink, pipetest.NewBatch(s).Insert(1, "a", nil).Table(posts).Insert(1, 1).Mark(pipetest.Position(1)).Batch(),
-		pipetest.NewBatch(s).Insert(2, "b", nil).Truncate(pipeline.RestartIdentity).Table(posts).Truncate(pipeline.RestartIdentity|pipeline.Joined).
+	mustWrite(t, sink, pipetest.NewBatch(s).Insert(1, "a", nil).Table(posts).Insert(1, 1).
+		Mark(pipetest.Position(1)).Batch(),
+		pipetest.NewBatch(s).Insert(2, "b", nil).Truncate(pipeline.RestartIdentity).Table(posts).
+			Truncate(pipeline.RestartIdentity|pipeline.Joined).
 			Table(s).Insert(3, "c", nil).Mark(pipetest.Position(2)).Batch())
 	wantQuery(t, dsn, "SELECT id, email FROM users", "3|c")
 	wantQuery(t, dsn, "SELECT count(*) FROM posts", "0")
 	pipetest.Exec(t, dsn, "INSERT INTO users (email) VALUES ('next')")
 	wantQuery(t, dsn, "SELECT id FROM users WHERE email = 'next'", "1")
-	err := start(t, configure(t, dsn, `truncates = "fail"`)).Write(t.Context(), pipetest.NewBatch(s).Truncate(0).Mark(pipetest.Position(3)).Batch())
+	err := start(t, configure(t, dsn, `truncates = "fail"`)).Write(t.Context(), pipetest.NewBatch(s).Truncate(0).
+		Mark(pipetest.Position(3)).Batch())
 	wantError(t, err, pipeline.Input, "public.users", "truncated")
-	mustWrite(t, start(t, configure(t, dsn, `truncates = "ignore"`)), pipetest.NewBatch(s).Truncate(0).Mark(pipetest.Position(3)).Batch())
+	mustWrite(t, start(t, configure(t, dsn, `truncates = "ignore"`)), pipetest.NewBatch(s).Truncate(0).
+		Mark(pipetest.Position(3)).Batch())
 	wantQuery(t, dsn, "SELECT count(*) FROM users", "2")
 }
 
@@ -167,9 +181,11 @@ func TestBigTransaction(t *testing.T) {
 func TestAppend(t *testing.T) {
 	dsn := pg.Database(t)
 	sink, s := start(t, configure(t, dsn, "write = \"append\"\ndeletes = \"soft\"")), users()
-	mustWrite(t, sink, pipetest.NewBatch(s).Insert(1, "a", "n").Update(nil, 1, "b", "n").Delete(1, absent, absent).Insert(1, "c", nil).
+	mustWrite(t, sink, pipetest.NewBatch(s).Insert(1, "a", "n").Update(nil, 1, "b", "n").Delete(1, absent, absent).
+		Insert(1, "c", nil).
 		Mark(pipetest.Position(1)).Batch())
-	wantQuery(t, dsn, "SELECT id, email, bio, __deleted FROM users ORDER BY ctid", "1|a|n|f", "1|b|n|f", "1|NULL|NULL|t", "1|c|NULL|f")
+	wantQuery(t, dsn, "SELECT id, email, bio, __deleted FROM users ORDER BY ctid", "1|a|n|f", "1|b|n|f",
+		"1|NULL|NULL|t", "1|c|NULL|f")
 	err := sink.Write(t.Context(), pipetest.NewBatch(s).Update(nil, 1, "b", absent).Mark(pipetest.Position(2)).Batch())
 	wantError(t, err, pipeline.Input, "column bio", "not sent")
 }
@@ -179,25 +195,31 @@ func TestSoftDeletes(t *testing.T) {
 	pipetest.Exec(t, dsn, "CREATE TABLE users (id bigint PRIMARY KEY, email text, bio text)")
 	sink, s := start(t, configure(t, dsn, `deletes = "soft"`)), users()
 	mustWrite(t, sink, pipetest.NewBatch(s).Insert(1, "a", "n").Insert(2, "b", "n").Mark(pipetest.Position(1)).Batch(),
-		pipetest.NewBatch(s).Delete(1, absent, absent).Delete(2, absent, absent).Insert(2, "b2", "n").Mark(pipetest.Position(2)).Batch())
+		pipetest.NewBatch(s).Delete(1, absent, absent).Delete(2, absent, absent).Insert(2, "b2", "n").
+			Mark(pipetest.Position(2)).Batch())
 	wantQuery(t, dsn, "SELECT id, email, __deleted FROM users ORDER BY id", "1|a|t", "2|b2|f")
 	mustWrite(t, sink, pipetest.NewBatch(s).Truncate(0).Mark(pipetest.Position(3)).Batch())
 	wantQuery(t, dsn, "SELECT id, __deleted FROM users ORDER BY id", "1|t", "2|t")
-	mustWrite(t, start(t, configure(t, dsn, "deletes = \"ignore\"")), pipetest.NewBatch(s).Delete(1, absent, absent).Mark(pipetest.Position(4)).Batch())
+	mustWrite(t, start(t, configure(t, dsn, "deletes = \"ignore\"")), pipetest.NewBatch(s).
+		Delete(1, absent, absent).Mark(pipetest.Position(4)).Batch())
 	wantQuery(t, dsn, "SELECT count(*) FROM users", "2")
 }
 
 // TestKeyless holds a table whose whole row identifies it, with two equal rows, NULLs and a json column.
 func TestKeyless(t *testing.T) {
 	dsn := pg.Database(t)
-	s := tableOf("logs", col("a", "integer", pipeline.Int), col("b", "text", pipeline.Text), col("c", "json", pipeline.JSON), col("d", "point", pipeline.Other))
+	s := tableOf("logs", col("a", "integer", pipeline.Int), col("b", "text", pipeline.Text),
+		col("c", "json", pipeline.JSON), col("d", "point", pipeline.Other))
 	s.Key, s.KeyFull = nil, true
 	sink := start(t, configure(t, dsn, ""))
-	mustWrite(t, sink, pipetest.NewBatch(s).Insert(1, nil, "{}", "(1,2)").Insert(1, nil, "{}", "(1,2)").Insert(2, "x", nil, nil).Mark(pipetest.Position(1)).Batch(),
-		pipetest.NewBatch(s).Delete(1, nil, "{}", "(1,2)").Update(pipetest.Row{2, "x", nil, nil}, 3, nil, "[]", absent).Insert(4, nil, nil, nil).
+	mustWrite(t, sink, pipetest.NewBatch(s).Insert(1, nil, "{}", "(1,2)").Insert(1, nil, "{}", "(1,2)").
+		Insert(2, "x", nil, nil).Mark(pipetest.Position(1)).Batch(),
+		pipetest.NewBatch(s).Delete(1, nil, "{}", "(1,2)").Update(pipetest.Row{2, "x", nil, nil}, 3, nil, "[]",
+			absent).Insert(4, nil, nil, nil).
 			Mark(pipetest.Position(2)).Batch())
 	wantQuery(t, dsn, "SELECT * FROM logs ORDER BY a", "1|NULL|{}|(1,2)", "3|NULL|[]|NULL", "4|NULL|NULL|NULL")
-	err := sink.Write(t.Context(), pipetest.NewBatch(s).Delete(1, absent, absent, absent).Mark(pipetest.Position(3)).Batch())
+	err := sink.Write(t.Context(), pipetest.NewBatch(s).Delete(1, absent, absent, absent).
+		Mark(pipetest.Position(3)).Batch())
 	wantError(t, err, pipeline.Input, "public.logs", "no key", "REPLICA IDENTITY FULL")
 }
 
@@ -205,17 +227,21 @@ func TestKeyless(t *testing.T) {
 func TestForeignKeys(t *testing.T) {
 	dsn := pg.Database(t)
 	pipetest.Exec(t, dsn, "DO $$ BEGIN CREATE ROLE plain LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$",
-		"GRANT ALL ON SCHEMA public TO plain; GRANT CREATE ON DATABASE "+pipetest.QueryText(t, dsn, "SELECT current_database()")[0][0]+" TO plain",
+		"GRANT ALL ON SCHEMA public TO plain; GRANT CREATE ON DATABASE "+pipetest.QueryText(t, dsn,
+			"SELECT current_database()")[0][0]+" TO plain",
 		"CREATE TABLE users (id bigint PRIMARY KEY, email text, bio text); CREATE TABLE posts (id bigint PRIMARY KEY, author bigint NOT NULL REFERENCES users)",
 		"GRANT ALL ON users, posts TO plain")
 	posts := tableOf("posts", col("id", "bigint", pipeline.Int), col("author", "bigint", pipeline.Int))
 	sink, s := start(t, configure(t, asRole(dsn, "plain"), "")), users()
-	mustWrite(t, sink, pipetest.NewBatch(s).Insert(1, "a", nil).Table(posts).Insert(1, 1).Table(s).Insert(2, "b", nil).Table(posts).Insert(2, 2).Mark(pipetest.Position(1)).Batch(),
-		pipetest.NewBatch(posts).Delete(1, absent).Table(s).Delete(1, absent, absent).Table(posts).Update(nil, 2, 2).Mark(pipetest.Position(2)).Batch())
+	mustWrite(t, sink, pipetest.NewBatch(s).Insert(1, "a", nil).Table(posts).Insert(1, 1).Table(s).
+		Insert(2, "b", nil).Table(posts).Insert(2, 2).Mark(pipetest.Position(1)).Batch(),
+		pipetest.NewBatch(posts).Delete(1, absent).Table(s).Delete(1, absent, absent).Table(posts).
+			Update(nil, 2, 2).Mark(pipetest.Position(2)).Batch())
 	wantQuery(t, dsn, "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM posts)", "1|1")
 	err := sink.Write(t.Context(), pipetest.NewBatch(posts).Insert(9, 99).Mark(pipetest.Position(3)).Batch())
 	wantError(t, err, pipeline.Input, "id=9", "23503", "session_replication_role")
-	mustWrite(t, start(t, configure(t, dsn, "")), pipetest.NewBatch(posts).Insert(9, 99).Mark(pipetest.Position(3)).Batch())
+	mustWrite(t, start(t, configure(t, dsn, "")), pipetest.NewBatch(posts).Insert(9, 99).Mark(pipetest.Position(3)).
+		Batch())
 }
 
 func asRole(dsn, role string) string {
@@ -249,7 +275,8 @@ func TestPartialAfterDelete(t *testing.T) {
 	sink := start(t, configure(t, dsn, ""))
 	mustWrite(t, sink, pipetest.NewBatch(s).Insert(1, "a", "b").Insert(2, "c", "d").Mark(pipetest.Position(1)).Batch())
 	after := func() *pipeline.Batch {
-		return pipetest.NewBatch(s).Update(nil, 2, "x", absent).Delete(1, absent, absent).Update(nil, 1, "late", absent).
+		return pipetest.NewBatch(s).Update(nil, 2, "x", absent).Delete(1, absent, absent).
+			Update(nil, 1, "late", absent).
 			Mark(pipetest.Position(2)).Batch()
 	}
 	wantError(t, sink.Write(t.Context(), after()), pipeline.Input, "id=1", "does not have the row")
@@ -257,6 +284,7 @@ func TestPartialAfterDelete(t *testing.T) {
 	mustWrite(t, start(t, configure(t, dsn, `missing_rows = "skip"`)), after())
 	wantQuery(t, dsn, "SELECT * FROM users ORDER BY id", "2|x|d")
 	soft := start(t, configure(t, dsn, `deletes = "soft"`)) // the row is still there, and comes back
-	mustWrite(t, soft, pipetest.NewBatch(s).Delete(2, absent, absent).Update(nil, 2, "back", absent).Mark(pipetest.Position(3)).Batch())
+	mustWrite(t, soft, pipetest.NewBatch(s).Delete(2, absent, absent).Update(nil, 2, "back", absent).
+		Mark(pipetest.Position(3)).Batch())
 	wantQuery(t, dsn, "SELECT * FROM users ORDER BY id", "2|back|d|f")
 }

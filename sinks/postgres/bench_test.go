@@ -131,7 +131,8 @@ func rawWriter(b *testing.B, dsn string, schema *pipeline.Schema) func([]*pipeli
 	}
 	enc := pgtext.NewEncoder(cols)
 	var reader pgtext.CopyReader
-	merge := "INSERT INTO raw SELECT * FROM stage ON CONFLICT (id) DO UPDATE SET " + strings.Join(sets, ", ") + "; COMMIT"
+	merge := "INSERT INTO raw SELECT * FROM stage ON CONFLICT (id) DO UPDATE SET " + strings.Join(sets, ", ") +
+		"; COMMIT"
 	return func(batches []*pipeline.Batch) (float64, float64) {
 		n := 0
 		begin, used := time.Now(), cpu()
@@ -164,7 +165,8 @@ func BenchmarkFirstLoad(b *testing.B) {
 		for i := range rounds {
 			batch.Reset()
 			batch.Stream = "source.test/chunk/1"
-			fillOrders(batch, schema, &pipeline.Tx{Pos: pipetest.Position(i), Snapshot: true}, i*size, size, pipeline.Read)
+			fillOrders(batch, schema, &pipeline.Tx{Pos: pipetest.Position(i), Snapshot: true}, i*size, size,
+				pipeline.Read)
 			batch.Mark(pipetest.Position(i + 1))
 			at := time.Now()
 			mustWrite(b, s, batch)

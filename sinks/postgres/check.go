@@ -14,7 +14,8 @@ func (c *Config) Check(ctx context.Context, env spec.Env, tables []*pipeline.Sch
 	s, err := c.connect(ctx, "pipe "+env.Pipeline)
 	if err != nil {
 		return []spec.Finding{{Severity: spec.Error, Code: "PGS-001", Attr: "dsn", Unreachable: true,
-			Summary: "the target server cannot be used", Detail: err.Error(), Fix: pipeline.HintOf(explain(env.Address, err))}}
+			Summary: "the target server cannot be used", Detail: err.Error(),
+			Fix: pipeline.HintOf(explain(env.Address, err))}}
 	}
 	defer s.close()
 	k := &checker{cfg: c, conn: s, env: env, owner: map[name]string{}}
@@ -88,8 +89,9 @@ func (k *checker) server(ctx context.Context) bool {
 	if !k.conn.replica {
 		k.add(spec.Finding{Severity: spec.Warning, Code: "PGS-008",
 			Summary: "the role may not set session_replication_role",
-			Detail:  "Triggers and foreign keys of the target are checked for every row; where there are foreign keys, rows are written in the source's order, which is slower.",
-			Fix:     "GRANT SET ON PARAMETER session_replication_role TO " + user})
+			Detail: "Triggers and foreign keys of the target are checked for every row; where there are foreign keys," +
+				" rows are written in the source's order, which is slower.",
+			Fix: "GRANT SET ON PARAMETER session_replication_role TO " + user})
 	}
 	return true
 }
@@ -143,7 +145,8 @@ func (k *checker) absent(ctx context.Context, n name, s *pipeline.Schema) error 
 			Fix:     "Create it, or set create_tables = true"})
 		return nil
 	}
-	rows, err := k.conn.query(ctx, `SELECT CASE WHEN to_regnamespace($1) IS NULL THEN has_database_privilege(current_database(), 'CREATE')
+	rows, err := k.conn.query(ctx, `SELECT CASE WHEN to_regnamespace($1) IS NULL
+		THEN has_database_privilege(current_database(), 'CREATE')
 		ELSE has_schema_privilege(to_regnamespace($1)::oid, 'CREATE') END, current_user`, ident(n.schema))
 	if err != nil || rows[0][0] == "t" {
 		return err
@@ -171,8 +174,9 @@ func (k *checker) present(ctx context.Context, n name, t *table, s *pipeline.Sch
 				e.Err.Error(), Fix: e.Hint})
 		}
 	}
-	rows, err := k.conn.query(ctx, `SELECT has_table_privilege($1::regclass, 'INSERT'), has_table_privilege($1::regclass, 'UPDATE'),
-		has_table_privilege($1::regclass, 'DELETE'), has_table_privilege($1::regclass, 'SELECT'), has_table_privilege($1::regclass, 'TRUNCATE'),
+	rows, err := k.conn.query(ctx, `SELECT has_table_privilege($1::regclass, 'INSERT'),
+		has_table_privilege($1::regclass, 'UPDATE'), has_table_privilege($1::regclass, 'DELETE'),
+		has_table_privilege($1::regclass, 'SELECT'), has_table_privilege($1::regclass, 'TRUNCATE'),
 		current_user`, n.sql())
 	if err != nil {
 		return err

@@ -45,20 +45,25 @@ func mariaCases() []mariaCase {
 		{"bit(64)", pipeline.Bits, 64, "bit(64)", []any{strings.Repeat("1", 64), strings.Repeat("0", 63) + "1"}, nil},
 		{"bit(5)", pipeline.Bits, -1, "bit(5)", []any{"10101"}, nil},
 		{"decimal(65,30)", pipeline.Decimal, -1, "numeric(65,30)",
-			[]any{"-" + strings.Repeat("9", 35) + "." + strings.Repeat("9", 30), "0." + strings.Repeat("0", 29) + "1"}, nil},
+			[]any{"-" + strings.Repeat("9", 35) + "." + strings.Repeat("9", 30), "0." + strings.Repeat("0", 29) +
+				"1"}, nil},
 		{"decimal(10,0) unsigned", pipeline.Decimal, -1, "numeric(10,0)", []any{"9999999999"}, nil},
 		{"float", pipeline.Float32, -1, "real", []any{1.5, -3.5}, nil},
 		{"double(10,2)", pipeline.Float64, -1, "double precision", []any{1e300, -0.1}, []string{"1e+300", "-0.1"}},
 		{"date", pipeline.Date, -1, "date", []any{int64(0), int64(2921939)}, []string{"2000-01-01", "9999-12-31"}},
-		{"datetime", pipeline.Timestamp, 0, "timestamp(0) without time zone", []any{int64(0)}, []string{"2000-01-01 00:00:00"}},
-		{"datetime(6)", pipeline.Timestamp, 6, "timestamp without time zone", []any{int64(1)}, []string{"2000-01-01 00:00:00.000001"}},
-		{"timestamp(3)", pipeline.TimestampTZ, 3, "timestamp(3) with time zone", []any{int64(1000)}, []string{"2000-01-01 00:00:00.001+00"}},
+		{"datetime", pipeline.Timestamp, 0, "timestamp(0) without time zone", []any{int64(0)},
+			[]string{"2000-01-01 00:00:00"}},
+		{"datetime(6)", pipeline.Timestamp, 6, "timestamp without time zone", []any{int64(1)},
+			[]string{"2000-01-01 00:00:00.000001"}},
+		{"timestamp(3)", pipeline.TimestampTZ, 3, "timestamp(3) with time zone", []any{int64(1000)},
+			[]string{"2000-01-01 00:00:00.001+00"}},
 		{"time", pipeline.Time, 0, "interval", []any{int64(86_399_000_000), other("-838:59:59"), other("838:59:59")},
 			[]string{"23:59:59", "-838:59:59", "838:59:59"}},
 		{"time(6)", pipeline.Interval, 6, "interval", []any{"-838:59:59.999999", "00:00:00", "25:00:00"},
 			[]string{"-838:59:59.999999", "00:00:00", "25:00:00"}},
 		{"time(2)", pipeline.Text, -1, "text", []any{"-838:59:59.00"}, nil},
-		{"time without time zone", pipeline.Time, 0, "time(0) without time zone", []any{int64(1_000_000)}, []string{"00:00:01"}}, // cast
+		{"time without time zone", pipeline.Time, 0, "time(0) without time zone", []any{int64(1_000_000)},
+			[]string{"00:00:01"}}, // cast
 		{"enum('a','it''s')", pipeline.Text, -1, "text", []any{"a", "it's", ""}, nil},
 		{"set('a','b')", pipeline.Text, -1, "text", []any{"a,b", ""}, nil},
 		{"varchar(20)", pipeline.Text, 20, "text", []any{"züß 😀", " trailing "}, nil},
@@ -70,7 +75,8 @@ func mariaCases() []mariaCase {
 		{"uuid", pipeline.UUID, -1, "uuid", []any{"0123abcd-4567-89ab-cdef-0123456789ab"}, nil},
 		{"inet4", pipeline.Text, -1, "inet", []any{"10.0.0.1"}, nil},
 		{"inet6", pipeline.Text, -1, "inet", []any{"2001:db8::1", "::ffff:10.0.0.1"}, nil},
-		{"geometry", pipeline.Bytes, -1, "bytea", []any{point}, []string{`\x0101000000000000000000f03f0000000000000040`}},
+		{"geometry", pipeline.Bytes, -1, "bytea", []any{point},
+			[]string{`\x0101000000000000000000f03f0000000000000040`}},
 	}
 }
 
@@ -91,7 +97,8 @@ func TestMariaDBContract(t *testing.T) {
 	for n, c := range mariaCases() {
 		table := fmt.Sprint("T", n)
 		s := &pipeline.Schema{System: pipeline.MariaDB, Database: "shop", Table: table, Key: []int{0}}
-		s.Columns = []pipeline.Column{{Name: "id", Type: "int(11)", Kind: pipeline.Int, Precision: -1, Length: -1}, c.column("v")}
+		s.Columns = []pipeline.Column{{Name: "id", Type: "int(11)", Kind: pipeline.Int, Precision: -1, Length: -1},
+			c.column("v")}
 		var want []string
 		for i, v := range c.values {
 			text := fmt.Sprint(v)
@@ -115,7 +122,8 @@ func TestMariaDBContract(t *testing.T) {
 			rows(one, one.Insert, 1000, 1).Update(nil, 1000, c.values[0]).Mark(pipetest.Position(2*n+1)).Batch(),
 			rows(many, many.Insert, 2000, 600).Mark(pipetest.Position(2*n+2)).Batch())
 		var have []string
-		for _, r := range pipetest.QueryText(t, dsn, "SELECT v FROM m.t"+fmt.Sprint(n)+" WHERE id < 1010 OR id >= 7990 ORDER BY id") {
+		for _, r := range pipetest.QueryText(t, dsn,
+			"SELECT v FROM m.t"+fmt.Sprint(n)+" WHERE id < 1010 OR id >= 7990 ORDER BY id") {
 			have = append(have, r[0])
 		}
 		if diff := cmp.Diff(append(append(slices.Clone(want), want...), want...), have); diff != "" {
@@ -144,7 +152,8 @@ func TestTypeRules(t *testing.T) {
 			t.Errorf("no case for the rule %+v", r)
 		}
 	}
-	for typ, want := range map[string]string{"int(10) unsigned zerofill": "int/true", "INT UNSIGNED": "int/true", "double precision": "double precision/false",
+	for typ, want := range map[string]string{"int(10) unsigned zerofill": "int/true", "INT UNSIGNED": "int/true",
+		"double precision":          "double precision/false",
 		"time(3) without time zone": "time without time zone/false", "decimal(10,2)": "decimal/false", "enum('a(b)')": "enum')/false", "": "/false"} {
 		base, unsigned := baseType(typ)
 		if have := fmt.Sprintf("%s/%v", base, unsigned); have != want {
@@ -158,9 +167,10 @@ func TestMariaDBTypeChanges(t *testing.T) {
 	dsn := pg.Database(t)
 	sink := start(t, configure(t, dsn, ""))
 	shape := func(typ string, k pipeline.Kind) *pipeline.Schema {
-		return &pipeline.Schema{System: pipeline.MariaDB, Database: "shop", Table: "c", Key: []int{0}, Columns: []pipeline.Column{
-			{Name: "id", Type: "int(11)", Kind: pipeline.Int, Precision: -1, Length: -1},
-			{Name: typ[:4], Type: typ, Kind: k, Precision: -1, Length: -1}}}
+		return &pipeline.Schema{System: pipeline.MariaDB, Database: "shop", Table: "c", Key: []int{0},
+			Columns: []pipeline.Column{
+				{Name: "id", Type: "int(11)", Kind: pipeline.Int, Precision: -1, Length: -1},
+				{Name: typ[:4], Type: typ, Kind: k, Precision: -1, Length: -1}}}
 	}
 	for i, c := range []struct {
 		from, to string
@@ -172,7 +182,8 @@ func TestMariaDBTypeChanges(t *testing.T) {
 		{"enum('a')", "enum('a','b')", pipeline.Text, "a"},
 		{"varchar(3)", "varchar(30)", pipeline.Text, "a"},
 	} {
-		mustWrite(t, sink, pipetest.NewBatch(shape(c.from, c.kind)).Insert(2*i, c.value).Mark(pipetest.Position(2*i+1)).Batch(),
+		mustWrite(t, sink, pipetest.NewBatch(shape(c.from, c.kind)).Insert(2*i, c.value).
+			Mark(pipetest.Position(2*i+1)).Batch(),
 			pipetest.NewBatch(shape(c.to, c.kind)).Insert(2*i+1, c.value).Mark(pipetest.Position(2*i+2)).Batch())
 	}
 	wantQuery(t, dsn, "SELECT count(*) FROM shop.c", "8")

@@ -66,11 +66,13 @@ func rules() []rule {
 		{"42P10", pipeline.Input, "Create a unique index on the key's columns in the target"},
 		{"42", pipeline.Input, ""},
 		{"22", pipeline.Input,
-			"The value does not fit the target's column: change the column's type, or convert or mask it in a transform"},
+			"The value does not fit the target's column: change the column's type, or convert or mask it in a" +
+				" transform"},
 		{"23502", pipeline.Input,
 			"The target forbids NULL here: ALTER TABLE ... ALTER COLUMN ... DROP NOT NULL"},
 		{"23503", pipeline.Input,
-			"Let the role set session_replication_role, to leave foreign keys to the source: GRANT SET ON PARAMETER session_replication_role TO <role>"},
+			"Let the role set session_replication_role, to leave foreign keys to the source:" +
+				" GRANT SET ON PARAMETER session_replication_role TO <role>"},
 		{"23505", pipeline.Input,
 			"Another row of the target has this value: drop the unique index there, or correct the row"},
 		{"23", pipeline.Input,
@@ -78,7 +80,8 @@ func rules() []rule {
 		{"0A", pipeline.Input, ""},
 		{"25", pipeline.Internal, ""},
 		{"26", pipeline.Internal,
-			"Prepared statements are lost between transactions: connect to the server itself, or use the pooler's session mode"},
+			"Prepared statements are lost between transactions: connect to the server itself, or use the pooler's" +
+				" session mode"},
 	}
 }
 

@@ -115,7 +115,8 @@ func gone(t *table, s *pipeline.Schema) []string {
 }
 
 // change returns what ALTER TABLE must do for one column, "" for nothing.
-func (b *binder) change(ctx context.Context, c *conn, t *target, old, s *pipeline.Schema, col *pipeline.Column) (string, error) {
+func (b *binder) change(ctx context.Context, c *conn, t *target, old, s *pipeline.Schema,
+	col *pipeline.Column) (string, error) {
 	a, mode := t.table.attr(col.Name), b.cfg.SchemaChanges
 	if a == nil {
 		return b.missing(ctx, c, t, s, col)
@@ -147,7 +148,8 @@ func (b *binder) change(ctx context.Context, c *conn, t *target, old, s *pipelin
 }
 
 // missing adds a column, or refuses, or leaves it out.
-func (b *binder) missing(ctx context.Context, c *conn, t *target, s *pipeline.Schema, col *pipeline.Column) (string, error) {
+func (b *binder) missing(ctx context.Context, c *conn, t *target, s *pipeline.Schema, col *pipeline.Column) (string,
+	error) {
 	switch b.cfg.SchemaChanges {
 	case changesIgnore:
 		b.log.Warn("a column has no place in the target and is left out", "table", t.name.String(),

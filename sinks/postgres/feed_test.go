@@ -36,7 +36,8 @@ const (
 
 func feedTables() (keyed, keyless *pipeline.Schema) {
 	keyed = users()
-	keyed.Indexes = []pipeline.Index{{Name: "by_bio", Columns: []int{2}}, {Name: "by_email", Columns: []int{1}, Unique: true}}
+	keyed.Indexes = []pipeline.Index{{Name: "by_bio", Columns: []int{2}},
+		{Name: "by_email", Columns: []int{1}, Unique: true}}
 	keyless = tableOf("logs", col("a", "integer", pipeline.Int), col("b", "text", pipeline.Text))
 	keyless.Key, keyless.KeyFull = nil, true
 	return keyed, keyless
@@ -307,7 +308,8 @@ func terminate(t *testing.T, dsn string) fault {
 }
 
 func crash(ctx context.Context, srv *pipetest.PG) fault {
-	return fault{name: "crash", break_: func() error { return srv.Stop("immediate") }, end: func() error { return srv.Start(ctx) }}
+	return fault{name: "crash", break_: func() error { return srv.Stop("immediate") },
+		end: func() error { return srv.Start(ctx) }}
 }
 
 // TestFeedIsTheSame holds the reference of the tests of crashes to what it must be.

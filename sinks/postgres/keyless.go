@@ -39,8 +39,8 @@ func (l *lane) applyWhole(ctx context.Context, p *plan, r *pipeline.Row) error {
 		return &rowFault{row: r, plan: p, err: &pipeline.Error{Class: pipeline.Input,
 			Table: r.Schema.Name(), Pos: r.Tx.Pos,
 			Err: errors.New("the table has no key, so its " + r.Op.String() + " cannot be applied"),
-			Hint: "On the source, add a primary key or run ALTER TABLE ... REPLICA IDENTITY FULL; or name a key with the" +
-				" source's attribute key; or set deletes = \"ignore\" or write = \"append\""}}
+			Hint: "On the source, add a primary key or run ALTER TABLE ... REPLICA IDENTITY FULL; or name a key" +
+				" with the source's attribute key; or set deletes = \"ignore\" or write = \"append\""}}
 	}
 	l.compact.reset(nil, 1)
 	v, values := verbFullDelete, r.Before

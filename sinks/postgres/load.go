@@ -34,8 +34,9 @@ func (l *Load) describe(b *spec.Block) {
 	a := spec.Attr(b, "method", &l.Method).OneOf(methodCopy, methodUpsert).
 		Doc("copy writes rows straight into the empty table; upsert writes them as changes, for comparison.")
 	spec.Default(a, &l.Method, methodCopy)
-	a = spec.Attr(b, "unlogged", &l.Unlogged).Doc("Keep the table out of the server's log until it is loaded. A crash of" +
-		" the server then empties it and it is loaded again; standbys see nothing of it before.")
+	a = spec.Attr(b, "unlogged", &l.Unlogged).
+		Doc("Keep the table out of the server's log until it is loaded. A crash of" +
+			" the server then empties it and it is loaded again; standbys see nothing of it before.")
 	spec.Default(a, &l.Unlogged, false)
 	a = spec.Attr(b, "defer_indexes", &l.DeferIndexes).Doc("Make the primary key and the indexes after the rows.")
 	spec.Default(a, &l.DeferIndexes, true)
@@ -57,8 +58,11 @@ func isChunk(stream pipeline.Stream) bool {
 // A table of several sources is never loaded this way: one may stream while the other still loads.
 func (b *binder) bulk(stream pipeline.Stream, r *pipeline.Row) *Load {
 	l := b.cfg.Load
-	if l == nil || l.Method != methodCopy || b.cfg.Merge || !isChunk(stream) || !loads(r) {
+	if l == nil || b.cfg.Merge || !isChunk(stream) || !loads(r) {
 		return nil
+	}
+	if l.Method == methodUpsert { // which needs the key
+		return &Load{Method: l.Method}
 	}
 	if s := b.settlements[address(stream)]; s != nil {
 		return nil // its changes have begun: the table must be able to take them
@@ -142,6 +146,7 @@ func (b *binder) makeBulk(ctx context.Context, n name, source string, l *Load, s
 	if sqlState(err) == stateTableExists {
 		return nil // another one made it
 	}
-	b.log.Info("a table is made for its load", "table", n.String(), "unlogged", l.Unlogged, "defer_indexes", l.DeferIndexes)
+	b.log.Info("a table is made for its load", "table", n.String(), "unlogged", l.Unlogged, "defer_indexes",
+		l.DeferIndexes)
 	return err
 }

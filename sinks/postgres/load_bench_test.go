@@ -3,9 +3,12 @@ package postgres
 import (
 	"fmt"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/pipetest"
 )
 
@@ -35,7 +38,8 @@ func BenchmarkLoadSQL(b *testing.B) {
 			{"logged, key and indexes first", "CREATE " + table + ";" + key + indexes, ""},
 			{"logged, key first, indexes after", "CREATE " + table + ";" + key, indexes},
 			{"logged, key and indexes after", "CREATE " + table + ";", key + indexes},
-			{"unlogged, logged, key and indexes", "CREATE UNLOGGED " + table + ";", "ALTER TABLE t SET LOGGED;" + key + indexes},
+			{"unlogged, logged, key and indexes", "CREATE UNLOGGED " + table + ";", "ALTER TABLE t SET LOGGED;" +
+				key + indexes},
 		} {
 			b.Run(order[:1]+"/"+way.name, func(b *testing.B) {
 				var used time.Duration
@@ -48,5 +52,70 @@ func BenchmarkLoadSQL(b *testing.B) {
 				b.ReportMetric(float64(b.N)*loadRows/used.Seconds(), "rows/s")
 			})
 		}
+	}
+}
+
+// BenchmarkLoad measures the ways to load through the sink: a million rows in chunks, two at a time, and
+// what comes after them, up to the first position of the changes. The table has two indexes.
+func BenchmarkLoad(b *testing.B) {
+	srv := pipetest.Postgres(b, "fsync=on", "wal_level=replica", "max_wal_size=4GB")
+	for _, order := range []string{"rising", "random"} {
+		for _, way := range []struct{ name, text string }{
+			{"upsert", "load {\n method = \"upsert\"\n defer_indexes = false\n}"},
+			{"copy", "load {\n defer_indexes = false\n}"},
+			{"copy, deferred", "load {}"},
+			{"copy, unlogged, deferred", unlogged},
+		} {
+			b.Run(order+"/"+way.name, func(b *testing.B) {
+				var used time.Duration
+				for range b.N {
+					used += loadOnce(b, srv.Database(b), way.text, order == "random")
+				}
+				b.ReportMetric(float64(b.N)*loadRows/used.Seconds(), "rows/s")
+			})
+		}
+	}
+}
+
+// loadOnce loads the table and returns how long it took.
+func loadOnce(b *testing.B, dsn, text string, random bool) time.Duration {
+	const size, chunks = 5000, 20
+	schema := orders()
+	schema.Indexes = []pipeline.Index{{Columns: []int{1}}, {Columns: []int{6, 2}}}
+	s := start(b, configure(b, dsn, text))
+	var used atomic.Int64
+	var wait sync.WaitGroup
+	for w := range 2 {
+		wait.Go(func() {
+			batch := &pipeline.Batch{}
+			for c := w; c < chunks; c += 2 {
+				for from := 0; from < loadRows/chunks; from += size {
+					batch.Reset()
+					batch.Stream = feedChunk(0, c)
+					fillOrders(batch, schema, &pipeline.Tx{Snapshot: true}, c*loadRows/chunks+from, size, pipeline.Read)
+					if random {
+						shuffle(batch)
+					}
+					if from+size == loadRows/chunks {
+						batch.Mark("done")
+					}
+					at := time.Now()
+					mustWrite(b, s, batch)
+					used.Add(int64(time.Since(at)))
+				}
+			}
+		})
+	}
+	wait.Wait()
+	at := time.Now()
+	mustWrite(b, s, pipetest.NewBatch(schema).Mark(pipetest.Position(1)).Batch())
+	return time.Duration(used.Load()/2) + time.Since(at)
+}
+
+// shuffle gives rows keys that do not rise, each only once.
+func shuffle(b *pipeline.Batch) {
+	for i := range b.Rows {
+		v := b.Rows[i].Values
+		v[0] = pipeline.IntValue(int64(uint32(v[0].Int()) * 2654435761))
 	}
 }

@@ -29,7 +29,8 @@ func TestMergedLoadIsNotVoided(t *testing.T) {
 		}
 		mustWrite(t, sink, pipetest.NewBatch(b).In("source.b/chunk/1").Read(2, "b", nil).Mark("done").Batch())
 		sink = start(t, configure(t, dsn, "merge = true"))
-		mustWrite(t, sink, void(users(), "source.a", 2), pipetest.NewBatch(a).In("source.a/chunk/2").Read(1, "a", nil).Mark("done").Batch())
+		mustWrite(t, sink, void(users(), "source.a", 2), pipetest.NewBatch(a).In("source.a/chunk/2").
+			Read(1, "a", nil).Mark("done").Batch())
 		wantQuery(t, dsn, "SELECT id FROM users ORDER BY 1", "1", "2")
 	}
 }
@@ -41,6 +42,7 @@ func TestMovedSourceVoids(t *testing.T) {
 	sink := start(t, configure(t, dsn, ""))
 	mustWrite(t, sink, pipetest.NewBatch(s).In("source.old/chunk/1").Read(1, "a").Mark("done").Batch())
 	sink = start(t, configure(t, dsn, ""))
-	mustWrite(t, sink, void(s, "source.new", 2), pipetest.NewBatch(s).In("source.new/chunk/1").Read(1, "a").Mark("done").Batch())
+	mustWrite(t, sink, void(s, "source.new", 2), pipetest.NewBatch(s).In("source.new/chunk/1").Read(1, "a").
+		Mark("done").Batch())
 	wantQuery(t, dsn, "SELECT count(*) FROM logs", "1")
 }

@@ -56,7 +56,8 @@ func TestLoadSteps(t *testing.T) {
 		wantQuery(t, dsn, "SELECT sum(reltuples) FROM pg_class WHERE relname IN ('users', 'b_users')", "200")
 		wantQuery(t, dsn, "SELECT (SELECT count(*) FROM pipe.load_step), (SELECT count(*) FROM pipe.checkpoint_unlogged),"+
 			" (SELECT count(*) FROM pipe.checkpoint)", "0|0|3")
-		mustWrite(t, sink, pipetest.NewBatch(one).Insert(1, "x", "y").Update(nil, 2, "z", absent).Mark(pipetest.Position(2)).Batch())
+		mustWrite(t, sink, pipetest.NewBatch(one).Insert(1, "x", "y").Update(nil, 2, "z", absent).
+			Mark(pipetest.Position(2)).Batch())
 		wantQuery(t, dsn, "SELECT * FROM users WHERE id IN (1, 2) ORDER BY id", "1|x|y", "2|z|b")
 	}
 }
@@ -65,7 +66,8 @@ func TestLoadSteps(t *testing.T) {
 // of changes is stored before all steps are done, and that the next life does them.
 func TestLoadStepFails(t *testing.T) {
 	want, _ := untouched(t, pg, unlogged)
-	for _, verb := range []string{"CREATE UNLOGGED%", "%SET LOGGED", "ALTER%PRIMARY KEY%", "CREATE INDEX%", "CREATE UNIQUE%"} {
+	for _, verb := range []string{"CREATE UNLOGGED%", "%SET LOGGED", "ALTER%PRIMARY KEY%", "CREATE INDEX%",
+		"CREATE UNIQUE%"} {
 		for _, resumes := range []bool{false, true} {
 			dsn := pg.Database(t)
 			pipetest.Exec(t, dsn, `CREATE FUNCTION stop() RETURNS event_trigger LANGUAGE plpgsql AS $$
@@ -148,7 +150,8 @@ func TestLoadUniqueTrouble(t *testing.T) {
 	s, _ := feedTables()
 	s.Columns[2] = col("bio", "json", pipeline.JSON) // a type that cannot be indexed
 	sink := start(t, configure(t, dsn, "load {}"))
-	mustWrite(t, sink, pipetest.NewBatch(s).In(feedChunk(0, 0)).Read(1, "same", nil).Read(2, "same", nil).Mark("done").Batch(),
+	mustWrite(t, sink, pipetest.NewBatch(s).In(feedChunk(0, 0)).Read(1, "same", nil).Read(2, "same", nil).
+		Mark("done").Batch(),
 		pipetest.NewBatch(s).Mark(pipetest.Position(1)).Batch())
 	if have := catalogue(t, dsn, "users"); have != "p primary (id)" {
 		t.Error(have)
@@ -172,7 +175,8 @@ func TestLoadMovedSource(t *testing.T) {
 	sink := start(t, configure(t, dsn, "load {}"))
 	mustWrite(t, sink, chunk(s, 1, 0, 10).Mark("done").Batch())
 	sink = start(t, configure(t, dsn, "load {}"))
-	mustWrite(t, sink, pipetest.NewBatch(s).In("source.renamed/wal").Update(nil, 7, "late", absent).Mark(pipetest.Position(1)).Batch())
+	mustWrite(t, sink, pipetest.NewBatch(s).In("source.renamed/wal").Update(nil, 7, "late", absent).
+		Mark(pipetest.Position(1)).Batch())
 	wantQuery(t, dsn, "SELECT count(*), max(email) FROM users", "10|r")
 	if have := catalogue(t, dsn, "users"); have != "p primary (id)" {
 		t.Error(have)
@@ -197,7 +201,7 @@ func TestLoadLeavesTablesAlone(t *testing.T) {
 		t.Error(have)
 	}
 	upserted := *s
-	upserted.Table = "upserted"
+	upserted.Table, upserted.Indexes = "upserted", s.Indexes[:1]
 	sink = start(t, configure(t, dsn, "load {\n method = \"upsert\"\n}"))
 	mustWrite(t, sink, chunk(&upserted, 3, 0, 10).Mark("done").Batch())
 	if sink.binder.fresh(sink.binder.targets[name{"public", "upserted"}]) {

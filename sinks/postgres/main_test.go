@@ -84,7 +84,8 @@ func wantError(t testing.TB, err error, class pipeline.Class, parts ...string) {
 
 // table describes a table "public.NAME" with columns "name type kind"; the first is the key.
 func tableOf(name string, columns ...pipeline.Column) *pipeline.Schema {
-	s := &pipeline.Schema{System: pipeline.PostgreSQL, Database: "shop", Namespace: "public", Table: name, Key: []int{0}}
+	s := &pipeline.Schema{System: pipeline.PostgreSQL, Database: "shop", Namespace: "public", Table: name,
+		Key: []int{0}}
 	for _, c := range columns {
 		c.Precision, c.Length = -1, -1
 		s.Columns = append(s.Columns, c)

@@ -125,7 +125,8 @@ func runModel(t *testing.T, seed uint64, ddl string) {
 			mustWrite(t, sink, b.Batch())
 		}
 		var have []string
-		for _, r := range pipetest.QueryText(t, dsn, "SELECT to_char(id, 'FM00') || '|' || email || '|' || bio FROM users ORDER BY id") {
+		for _, r := range pipetest.QueryText(t, dsn,
+			"SELECT to_char(id, 'FM00') || '|' || email || '|' || bio FROM users ORDER BY id") {
 			have = append(have, r[0])
 		}
 		if diff := cmp.Diff(m.state(), append([]string{}, have...)); diff != "" {
@@ -134,7 +135,8 @@ func runModel(t *testing.T, seed uint64, ddl string) {
 		if m.rng.IntN(20) == 0 {
 			sink.Close()
 			sink = start(t, configure(t, dsn, ""))
-			mustWrite(t, sink, pipetest.NewBatch(s).Tx(pipetest.Position(pos), 0).Insert(99, "replayed", "").Mark(pipetest.Position(pos)).Batch())
+			mustWrite(t, sink, pipetest.NewBatch(s).Tx(pipetest.Position(pos), 0).Insert(99, "replayed", "").
+				Mark(pipetest.Position(pos)).Batch())
 		}
 	}
 }

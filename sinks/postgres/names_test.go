@@ -25,7 +25,8 @@ func TestNames(t *testing.T) {
 	} {
 		dsn := pg.Database(t)
 		sink := start(t, configure(t, dsn, into))
-		mustWrite(t, sink, pipetest.NewBatch(maria("Shop", "T_DEAL")).Insert(1, "a").Table(maria("live", "T_DEAL")).Insert(1, "b").
+		mustWrite(t, sink, pipetest.NewBatch(maria("Shop", "T_DEAL")).Insert(1, "a").Table(maria("live", "T_DEAL")).
+			Insert(1, "b").
 			Mark(pipetest.Position(1)).Batch())
 		wantQuery(t, dsn, "SELECT string_agg(n, ' ' ORDER BY n COLLATE \"C\") FROM (SELECT schemaname || '.' || tablename AS n FROM pg_tables"+
 			" WHERE schemaname NOT IN ('pipe', 'pg_catalog', 'information_schema')) x", want)
@@ -79,11 +80,13 @@ func TestNamesTooLong(t *testing.T) {
 		"": maria("shop", long), "create_tables = true": maria(long, "T"), "write = \"upsert\"": column,
 		`into = "x.${table.database}_${table.name}"`: maria(strings.Repeat("d", 40), strings.Repeat("t", 40)),
 	} {
-		err := start(t, configure(t, pg.Database(t), text)).Write(t.Context(), pipetest.NewBatch(s).Insert(1, "a").Mark(pipetest.Position(1)).Batch())
+		err := start(t, configure(t, pg.Database(t), text)).Write(t.Context(), pipetest.NewBatch(s).Insert(1, "a").
+			Mark(pipetest.Position(1)).Batch())
 		wantError(t, err, pipeline.Input, "bytes, PostgreSQL keeps 63")
 	}
 	fits := maria("shop", strings.Repeat("ü", 31)+"a")
 	dsn := pg.Database(t)
-	mustWrite(t, start(t, configure(t, dsn, "load {}")), pipetest.NewBatch(fits).In(feedChunk(0, 0)).Read(1, "a").Mark("done").Batch(),
+	mustWrite(t, start(t, configure(t, dsn, "load {}")), pipetest.NewBatch(fits).In(feedChunk(0, 0)).Read(1, "a").
+		Mark("done").Batch(),
 		pipetest.NewBatch(fits).Mark(pipetest.Position(1)).Batch())
 }

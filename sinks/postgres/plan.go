@@ -42,7 +42,8 @@ type plan struct {
 
 func newPlan(c *Config, t *target, s *pipeline.Schema) (*plan, error) {
 	p := &plan{schema: s, target: t, version: t.version, table: t.name.sql(), nul: c.nul(),
-		exact: true, direct: true, deferred: t.deferred, unlogged: t.table.unlogged, statements: map[string]*statement{}}
+		exact: true, direct: true, deferred: t.deferred, unlogged: t.table.unlogged,
+		statements: map[string]*statement{}}
 	if c.Deletes == deletesSoft {
 		p.soft, p.exact = c.DeletedColumn, false
 	}

@@ -42,8 +42,8 @@ func (c *Config) Open(ctx context.Context, env spec.Env) (pipeline.Sink, error) 
 	s := &Sink{cfg: c, node: env.Address, state: newState(c.StateSchema, env),
 		kept: pipeline.Checkpoint{}, open: map[pipeline.Stream]*lane{}}
 	s.binder = &binder{cfg: c, log: env.Log, state: s.state, admin: admin, name: session,
-		targets:     map[name]*target{},
-		settlements: map[string]*settlement{}, plans: map[*pipeline.Schema]*plan{}, latest: map[*target]*pipeline.Schema{}}
+		targets: map[name]*target{}, settlements: map[string]*settlement{},
+		plans: map[*pipeline.Schema]*plan{}, latest: map[*target]*pipeline.Schema{}}
 	return s, nil
 }
 

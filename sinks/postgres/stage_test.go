@@ -12,7 +12,8 @@ func TestStageTwiceInTransaction(t *testing.T) {
 	dsn := pg.Database(t)
 	sink, s := start(t, configure(t, dsn, "")), users()
 	const rows = 2 * stageRows
-	first, second := pipetest.NewBatch(s).Tx(pipetest.Position(1), 0), pipetest.NewBatch(s).Tx(pipetest.Position(1), 2*rows)
+	first, second := pipetest.NewBatch(s).Tx(pipetest.Position(1), 0), pipetest.NewBatch(s).
+		Tx(pipetest.Position(1), 2*rows)
 	for i := range rows {
 		first.Insert(i, "first", nil)
 		second.Delete(i, absent, absent).Insert(rows+i, "second", nil)
@@ -29,7 +30,8 @@ func TestStagedRepair(t *testing.T) {
 	sink, s := start(t, configure(t, dsn, "")), users()
 	const rows = 2 * stageRows
 	name := func(i int) pipeline.Value {
-		return pipeline.StringValue(pipeline.Text, string(rune('A'+i%26))+pipetest.RowText(&pipeline.Row{})+string(pipetest.Position(i)))
+		return pipeline.StringValue(pipeline.Text,
+			string(rune('A'+i%26))+pipetest.RowText(&pipeline.Row{})+string(pipetest.Position(i)))
 	}
 	b := pipetest.NewBatch(s)
 	for i := range rows {
@@ -49,7 +51,8 @@ func TestStagedRepair(t *testing.T) {
 			mustWrite(t, sink, b.Batch())
 		}
 		wantQuery(t, dsn, "SELECT count(*), count(DISTINCT email) FROM users", "1000|1000")
-		if have, want := pipetest.QueryText(t, dsn, "SELECT email FROM users WHERE id = 3")[0][0], name((3+2*pos+1)%rows).String(); have != want {
+		if have, want := pipetest.QueryText(t, dsn,
+			"SELECT email FROM users WHERE id = 3")[0][0], name((3+2*pos+1)%rows).String(); have != want {
 			t.Errorf("row 3 has %q, want %q", have, want)
 		}
 	}

@@ -115,7 +115,8 @@ func (s *state) inherit(ctx context.Context, c *conn) error {
 }
 
 func (s *state) create(ctx context.Context, c *conn) error {
-	rows, err := c.query(ctx, "SELECT to_regclass($1) IS NOT NULL, to_regnamespace($2) IS NULL", s.schema+".load_step", s.schema)
+	rows, err := c.query(ctx, "SELECT to_regclass($1) IS NOT NULL, to_regnamespace($2) IS NULL",
+		s.schema+".load_step", s.schema)
 	if err != nil || rows[0][0] == "t" {
 		return err
 	}
@@ -201,7 +202,8 @@ func (s *state) loading(ctx context.Context, c *conn, target string) (string, er
 func (s *state) beginLoad(ctx context.Context, c *conn, target, source string) error {
 	_, err := c.query(ctx,
 		"INSERT INTO "+s.schema+".load (pipeline, sink, target, source) VALUES ($1, $2, $3, $4)"+
-			" ON CONFLICT (pipeline, sink, target) DO UPDATE SET source = excluded.source", s.pipeline, s.sink, target, source)
+			" ON CONFLICT (pipeline, sink, target) DO UPDATE SET source = excluded.source",
+		s.pipeline, s.sink, target, source)
 	return err
 }
 

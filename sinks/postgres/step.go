@@ -52,7 +52,8 @@ func (s *step) spare() bool {
 // chunk to another between two reads. The stream brings each of them to its last state.
 func (s *step) dedupSQL() string {
 	return "DELETE FROM " + s.Target.sql() + " WHERE ctid IN (SELECT d.ctid FROM (SELECT ctid, row_number()" +
-		" OVER (PARTITION BY " + s.Columns + " ORDER BY ctid DESC) AS n FROM " + s.Target.sql() + ") AS d WHERE d.n > 1)"
+		" OVER (PARTITION BY " + s.Columns + " ORDER BY ctid DESC) AS n FROM " + s.Target.sql() +
+		") AS d WHERE d.n > 1)"
 }
 
 // owner is the condition that picks the sink's rows of a state table.
@@ -65,16 +66,25 @@ func (s *state) planSQL(n name, steps []step) string {
 	var b strings.Builder
 	b.WriteString("DELETE FROM " + s.schema + ".load_step WHERE " + s.owner() + " AND target = " + literal(n.sql()))
 	for _, st := range steps {
-		fmt.Fprintf(&b, "; INSERT INTO %s.load_step (pipeline, sink, target, ordinal, source, verb, columns, schema_name, table_name)"+
-			" VALUES (%s, %s, %s, %d, %s, %s, %s, %s, %s)", s.schema, literal(s.pipeline), literal(s.sink), literal(n.sql()), st.Ordinal,
-			literal(st.Source), literal(st.Verb), literal(st.Columns), literal(n.schema), literal(n.table))
+		b.WriteString("; INSERT INTO " + s.schema + ".load_step" +
+			" (pipeline, sink, target, ordinal, source, verb, columns, schema_name, table_name) VALUES (")
+		values := []string{s.pipeline, s.sink, n.sql(), strconv.Itoa(st.Ordinal), st.Source, st.Verb, st.Columns,
+			n.schema, n.table}
+		for i, v := range values {
+			if i > 0 {
+				b.WriteString(", ")
+			}
+			b.WriteString(literal(v))
+		}
+		b.WriteString(")")
 	}
 	return b.String()
 }
 
 // stepsOf returns the steps that are left of a source's loads, or of one target's.
 func (s *state) stepsOf(ctx context.Context, c *conn, column, value string) ([]step, error) {
-	rows, err := c.query(ctx, "SELECT schema_name, table_name, ordinal, source, verb, columns FROM "+s.schema+".load_step WHERE "+
+	rows, err := c.query(ctx, "SELECT schema_name, table_name, ordinal, source, verb, columns FROM "+
+		s.schema+".load_step WHERE "+
 		s.owner()+" AND "+column+" = $1 ORDER BY target, ordinal", value)
 	if err != nil {
 		return nil, err
@@ -105,7 +115,9 @@ func (s *state) troubleSQL(st *step, err error) string {
 // keepMarksSQL makes the positions of a target's chunks as durable as the target becomes.
 func (s *state) keepMarksSQL(n name) string {
 	of := s.owner() + " AND target = " + literal(n.sql())
-	return "INSERT INTO " + s.schema + ".checkpoint (pipeline, sink, stream, position) SELECT pipeline, sink, stream, position FROM " +
+	return "INSERT INTO " + s.schema +
+		".checkpoint (pipeline, sink, stream, position) SELECT pipeline, sink, stream, position FROM " +
 		s.schema + ".checkpoint_unlogged WHERE " + of + " ON CONFLICT (pipeline, sink, stream) DO UPDATE SET" +
-		" position = excluded.position, updated_at = now(); DELETE FROM " + s.schema + ".checkpoint_unlogged WHERE " + of
+		" position = excluded.position, updated_at = now(); DELETE FROM " + s.schema +
+		".checkpoint_unlogged WHERE " + of
 }

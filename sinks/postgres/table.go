@@ -93,7 +93,8 @@ SELECT a.attname, t.oid, CASE WHEN t.typcategory = 'A' THEN t.typelem ELSE 0 END
 FROM pg_attribute a JOIN base b ON b.num = a.attnum JOIN pg_type t ON t.oid = b.oid AND t.typtype <> 'd'
 WHERE a.attrelid = $1::oid ORDER BY a.attnum`
 
-const indexesSQL = `SELECT i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indimmediate, a.attname, i.indexrelid
+const indexesSQL = `SELECT i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indimmediate,
+	a.attname, i.indexrelid
 FROM pg_index i JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(num, pos) ON k.pos <= i.indnkeyatts
 LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.num
 WHERE i.indrelid = $1::oid AND (i.indisunique OR i.indisexclusion) AND i.indislive ORDER BY i.indexrelid, k.pos`

@@ -26,28 +26,37 @@ func TestSchemaChanges(t *testing.T) {
 	sink := start(t, configure(t, dsn, ""))
 	mustWrite(t, sink, pipetest.NewBatch(s).Insert(1, "a", nil).Mark(pipetest.Position(1)).Batch())
 	mustWrite(t, sink, pipetest.NewBatch(s).Tx(pipetest.Position(2), 0).Insert(2, "b", nil).Batch(),
-		pipetest.NewBatch(wide).Tx(pipetest.Position(2), 1).Insert(3, "c", nil, 1, nil, 5).Table(s).Insert(4, "d", nil).Mark(pipetest.Position(2)).Batch())
-	wantQuery(t, dsn, "SELECT id, rank, tag, at FROM users ORDER BY id", "1|7|it's|NULL", "2|7|it's|NULL", "3|1|NULL|2000-01-01 00:00:00.000005+00", "4|7|it's|NULL")
+		pipetest.NewBatch(wide).Tx(pipetest.Position(2), 1).Insert(3, "c", nil, 1, nil, 5).Table(s).
+			Insert(4, "d", nil).Mark(pipetest.Position(2)).Batch())
+	wantQuery(t, dsn, "SELECT id, rank, tag, at FROM users ORDER BY id", "1|7|it's|NULL", "2|7|it's|NULL",
+		"3|1|NULL|2000-01-01 00:00:00.000005+00", "4|7|it's|NULL")
 
 	more := tableOf("users", append(append([]pipeline.Column{}, wide.Columns...), col("x", "text", pipeline.Text))...)
-	err := start(t, configure(t, dsn, `schema_changes = "fail"`)).Write(t.Context(), pipetest.NewBatch(more).Insert(5, "a", nil, 1, nil, 5, "x").Mark(pipetest.Position(3)).Batch())
+	err := start(t, configure(t, dsn, `schema_changes = "fail"`)).
+		Write(t.Context(), pipetest.NewBatch(more).Insert(5, "a", nil, 1, nil, 5, "x").Mark(pipetest.Position(3)).
+			Batch())
 	wantError(t, err, pipeline.Input, `ADD COLUMN "x" text`)
-	mustWrite(t, start(t, configure(t, dsn, `schema_changes = "ignore"`)), pipetest.NewBatch(more).Insert(5, "a", nil, 1, nil, 5, "x").Mark(pipetest.Position(3)).Batch())
+	mustWrite(t, start(t, configure(t, dsn, `schema_changes = "ignore"`)), pipetest.NewBatch(more).
+		Insert(5, "a", nil, 1, nil, 5, "x").Mark(pipetest.Position(3)).Batch())
 	wantQuery(t, dsn, "SELECT count(*) FROM pg_attribute WHERE attrelid = 'users'::regclass AND attname = 'x'", "0")
 }
 
 func TestTypeChanges(t *testing.T) {
 	dsn := pg.Database(t)
-	small := tableOf("n", col("id", "integer", pipeline.Int), col("v", "integer", pipeline.Int), col("s", "character varying(3)", pipeline.Text))
-	big := tableOf("n", col("id", "integer", pipeline.Int), col("v", "bigint", pipeline.Int), col("s", "text", pipeline.Text))
-	other := tableOf("n", col("id", "integer", pipeline.Int), col("v", "date", pipeline.Date), col("s", "text", pipeline.Text))
+	small := tableOf("n", col("id", "integer", pipeline.Int), col("v", "integer", pipeline.Int),
+		col("s", "character varying(3)", pipeline.Text))
+	big := tableOf("n", col("id", "integer", pipeline.Int), col("v", "bigint", pipeline.Int),
+		col("s", "text", pipeline.Text))
+	other := tableOf("n", col("id", "integer", pipeline.Int), col("v", "date", pipeline.Date),
+		col("s", "text", pipeline.Text))
 	sink := start(t, configure(t, dsn, ""))
 	mustWrite(t, sink, pipetest.NewBatch(small).Insert(1, 1, "abc").Mark(pipetest.Position(1)).Batch())
 	err := sink.Write(t.Context(), pipetest.NewBatch(big).Insert(2, 1<<40, "abcd").Mark(pipetest.Position(2)).Batch())
 	wantError(t, err, pipeline.Input, "public.n", "column v changed to bigint", "ALTER COLUMN")
 	sink = start(t, configure(t, dsn, `schema_changes = "apply"`))
 	mustWrite(t, sink, pipetest.NewBatch(small).Insert(2, 2, "x").Mark(pipetest.Position(2)).Batch(),
-		pipetest.NewBatch(big).Insert(3, 1<<40, "abcd").Table(small).Insert(4, 4, "y").Mark(pipetest.Position(3)).Batch())
+		pipetest.NewBatch(big).Insert(3, 1<<40, "abcd").Table(small).Insert(4, 4, "y").Mark(pipetest.Position(3)).
+			Batch())
 	wantQuery(t, dsn, "SELECT * FROM n ORDER BY id", "1|1|abc", "2|2|x", "3|1099511627776|abcd", "4|4|y")
 	err = sink.Write(t.Context(), pipetest.NewBatch(other).Insert(5, 1, "x").Mark(pipetest.Position(4)).Batch())
 	wantError(t, err, pipeline.Input, "column v changed to date")
@@ -55,39 +64,48 @@ func TestTypeChanges(t *testing.T) {
 
 func TestHostileNames(t *testing.T) {
 	dsn := pg.Database(t)
-	for i, n := range []string{`a"b`, "Mixed Case", "select", "tab\tle", "semi;--", "ünï", "a.b", "$1", `back\slash`, "q'q", "%s"} {
-		s := tableOf(n, col("id "+n, "bigint", pipeline.Int), col(n, "text", pipeline.Text), col("excluded", "text", pipeline.Text))
+	for i, n := range []string{`a"b`, "Mixed Case", "select", "tab\tle", "semi;--", "ünï", "a.b", "$1",
+		`back\slash`, "q'q", "%s"} {
+		s := tableOf(n, col("id "+n, "bigint", pipeline.Int), col(n, "text", pipeline.Text),
+			col("excluded", "text", pipeline.Text))
 		s.Namespace = "ns " + n
 		sink := start(t, configure(t, dsn, ""))
 		b := pipetest.NewBatch(s)
 		for j := range 600 {
 			b.Insert(j, n, nil)
 		}
-		mustWrite(t, sink, b.Mark(pipetest.Position(3*i+1)).Batch(), pipetest.NewBatch(s).Update(pipetest.Row{1, absent, absent}, 1000, absent, "x").
+		mustWrite(t, sink, b.Mark(pipetest.Position(3*i+1)).Batch(), pipetest.NewBatch(s).
+			Update(pipetest.Row{1, absent, absent}, 1000, absent, "x").
 			Update(nil, 2, absent, "y").Delete(3, absent, absent).Mark(pipetest.Position(3*i+2)).Batch())
-		wantQuery(t, dsn, "SELECT count(*), count(excluded), min("+ident(n)+") FROM "+name{"ns " + n, n}.sql(), "599|2|"+n)
+		wantQuery(t, dsn, "SELECT count(*), count(excluded), min("+ident(n)+") FROM "+name{"ns " + n, n}.sql(),
+			"599|2|"+n)
 	}
 }
 
 func TestTargets(t *testing.T) {
 	dsn := pg.Database(t)
 	long := tableOf(strings.Repeat("x", 64), col("id", "bigint", pipeline.Int))
-	err := start(t, configure(t, dsn, "")).Write(t.Context(), pipetest.NewBatch(long).Insert(1).Mark(pipetest.Position(1)).Batch())
+	err := start(t, configure(t, dsn, "")).Write(t.Context(), pipetest.NewBatch(long).Insert(1).
+		Mark(pipetest.Position(1)).Batch())
 	wantError(t, err, pipeline.Input, "64 bytes", "63")
 	a, b := users(), users()
 	a.Table, b.Table = "users_a", "users_b"
 	into := `into = "all.${split("_", table.name)[0]}"`
-	err = start(t, configure(t, dsn, into)).Write(t.Context(), pipetest.NewBatch(a).Insert(1, "a", nil).Table(b).Insert(2, "b", nil).Mark(pipetest.Position(1)).Batch())
+	err = start(t, configure(t, dsn, into)).Write(t.Context(), pipetest.NewBatch(a).Insert(1, "a", nil).Table(b).
+		Insert(2, "b", nil).Mark(pipetest.Position(1)).Batch())
 	wantError(t, err, pipeline.Input, "public.users_a", "public.users_b", "merge = true")
 	sink := start(t, configure(t, dsn, into+"\nmerge = true"))
-	mustWrite(t, sink, pipetest.NewBatch(a).Insert(1, "a", nil).Table(b).Insert(2, "b", nil).Mark(pipetest.Position(1)).Batch())
+	mustWrite(t, sink, pipetest.NewBatch(a).Insert(1, "a", nil).Table(b).Insert(2, "b", nil).
+		Mark(pipetest.Position(1)).Batch())
 	wantQuery(t, dsn, `SELECT id FROM "all".users ORDER BY id`, "1", "2")
 	err = sink.Write(t.Context(), pipetest.NewBatch(a).Truncate(0).Mark(pipetest.Position(2)).Batch())
 	wantError(t, err, pipeline.Input, "other tables' rows")
-	err = start(t, configure(t, dsn, "create_tables = false")).Write(t.Context(), pipetest.NewBatch(users()).Insert(1, "a", nil).Mark(pipetest.Position(2)).Batch())
+	err = start(t, configure(t, dsn, "create_tables = false")).Write(t.Context(), pipetest.NewBatch(users()).
+		Insert(1, "a", nil).Mark(pipetest.Position(2)).Batch())
 	wantError(t, err, pipeline.Input, "does not exist", "create_tables")
 	pipetest.Exec(t, dsn, "CREATE TABLE users (id bigint, email text, bio text)")
-	err = start(t, configure(t, dsn, "")).Write(t.Context(), pipetest.NewBatch(users()).Insert(1, "a", nil).Mark(pipetest.Position(2)).Batch())
+	err = start(t, configure(t, dsn, "")).Write(t.Context(), pipetest.NewBatch(users()).Insert(1, "a", nil).
+		Mark(pipetest.Position(2)).Batch())
 	wantError(t, err, pipeline.Input, "no unique index on (id)", "CREATE UNIQUE INDEX")
 }
 
@@ -101,7 +119,8 @@ func TestGeneratedColumns(t *testing.T) {
 	for i := range 600 {
 		b.Insert(i+10, "a", "ignored")
 	}
-	mustWrite(t, sink, pipetest.NewBatch(s).Insert(5, "x", "ignored").Mark(pipetest.Position(1)).Batch(), b.Mark(pipetest.Position(2)).Batch())
+	mustWrite(t, sink, pipetest.NewBatch(s).Insert(5, "x", "ignored").Mark(pipetest.Position(1)).Batch(),
+		b.Mark(pipetest.Position(2)).Batch())
 	wantQuery(t, dsn, "SELECT count(*), min(id), min(bio), max(bio) FROM users", "601|5|A|X")
 }
 
@@ -147,7 +166,8 @@ func TestFirstLoad(t *testing.T) {
 	sink.Close()
 	wantQuery(t, dsn, "SELECT count(*) FROM users", "12000")
 	sink = start(t, configure(t, dsn, ""))
-	mustWrite(t, sink, chunk(s, 0, 0, 1000).Mark(pipetest.Position(9)).Batch(), chunk(s, 4, 50000, 2000).Mark(pipetest.Position(9)).Batch())
+	mustWrite(t, sink, chunk(s, 0, 0, 1000).Mark(pipetest.Position(9)).Batch(), chunk(s, 4, 50000, 2000).
+		Mark(pipetest.Position(9)).Batch())
 	wantQuery(t, dsn, "SELECT count(*), count(DISTINCT id) FROM users", "14000|14000")
 	mustWrite(t, sink, pipetest.NewBatch(s).Update(nil, 1, "late", nil).Mark(pipetest.Position(1)).Batch())
 	wantQuery(t, dsn, "SELECT count(*) FROM pipe.load", "0")
@@ -159,7 +179,8 @@ func TestLoadMeetsRows(t *testing.T) {
 	dsn := pg.Database(t)
 	s := users()
 	sink := start(t, configure(t, dsn, ""))
-	mustWrite(t, sink, chunk(s, 1, 0, 100).Mark(pipetest.Position(1)).Batch(), chunk(s, 2, 50, 1000).Mark(pipetest.Position(1)).Batch(),
+	mustWrite(t, sink, chunk(s, 1, 0, 100).Mark(pipetest.Position(1)).Batch(), chunk(s, 2, 50, 1000).
+		Mark(pipetest.Position(1)).Batch(),
 		chunk(s, 3, 1000, 100).Mark(pipetest.Position(1)).Batch())
 	wantQuery(t, dsn, "SELECT count(*) FROM users", "1100")
 }
@@ -189,23 +210,29 @@ func TestMariaDBTypes(t *testing.T) {
 		kind pipeline.Kind
 		made string
 	}{
-		{"bigint(20) unsigned", pipeline.Uint, "numeric(20,0)"}, {"int(10) unsigned", pipeline.Int, "bigint"}, {"int(11)", pipeline.Int, "integer"},
-		{"smallint(5) unsigned", pipeline.Int, "integer"}, {"tinyint(4)", pipeline.Int, "smallint"}, {"year(4)", pipeline.Int, "smallint"},
-		{"mediumint unsigned", pipeline.Int, "integer"}, {"varchar(20)", pipeline.Text, "text"}, {"longblob", pipeline.Bytes, "bytea"},
-		{"double", pipeline.Float64, "double precision"}, {"datetime", pipeline.Timestamp, "timestamp without time zone"}, {"bit(8)", pipeline.Bits, "bit(8)"},
+		{"bigint(20) unsigned", pipeline.Uint, "numeric(20,0)"}, {"int(10) unsigned", pipeline.Int,
+			"bigint"}, {"int(11)", pipeline.Int, "integer"},
+		{"smallint(5) unsigned", pipeline.Int, "integer"}, {"tinyint(4)", pipeline.Int, "smallint"}, {"year(4)",
+			pipeline.Int, "smallint"},
+		{"mediumint unsigned", pipeline.Int, "integer"}, {"varchar(20)", pipeline.Text, "text"}, {"longblob",
+			pipeline.Bytes, "bytea"},
+		{"double", pipeline.Float64, "double precision"}, {"datetime", pipeline.Timestamp,
+			"timestamp without time zone"}, {"bit(8)", pipeline.Bits, "bit(8)"},
 	} {
 		n := fmt.Sprintf("c%d", i)
 		s.Columns = append(s.Columns, pipeline.Column{Name: n, Type: c.typ, Kind: c.kind, Precision: -1, Length: -1})
 		want = append(want, n+"|"+c.made)
 	}
 	sink := start(t, configure(t, dsn, ""))
-	mustWrite(t, sink, pipetest.NewBatch(s).Insert(uint64(1<<63), 1<<32-1, 1, 65535, -1, 2024, 1, "x", []byte{0}, 1.5, 0, "00000101").Mark(pipetest.Position(1)).Batch())
+	mustWrite(t, sink, pipetest.NewBatch(s).Insert(uint64(1<<63), 1<<32-1, 1, 65535, -1, 2024, 1, "x", []byte{0},
+		1.5, 0, "00000101").Mark(pipetest.Position(1)).Batch())
 	wantQuery(t, dsn, "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'shop.m'::regclass AND attnum > 0 ORDER BY attnum", want...)
 	wantQuery(t, dsn, "SELECT c0, c1, c3, c11 FROM shop.m", "9223372036854775808|4294967295|65535|00000101")
 }
 
 func TestConstant(t *testing.T) {
-	for expr, want := range map[string]bool{"7": true, "-1.5": true, "'a'": true, "'a''b'::text": true, "true": true, "'{}'::\"My T\"[]": true,
+	for expr, want := range map[string]bool{"7": true, "-1.5": true, "'a'": true, "'a''b'::text": true,
+		"true": true, "'{}'::\"My T\"[]": true,
 		"": false, "now()": false, "nextval('s')": false, "'a' || 'b'": false, "'a'::text; DROP TABLE x": false, "1.2.3": false, `'a\'`: false,
 		"'a'::text COLLATE x--": false, "CURRENT_TIMESTAMP": false, "-": false, "'open": false} {
 		if have := constant(expr); have != want {
@@ -215,12 +242,14 @@ func TestConstant(t *testing.T) {
 }
 
 func TestParseName(t *testing.T) {
-	for text, want := range map[string]name{"a": {"s", "a"}, "x.a": {"x", "a"}, "x.a.b": {"x", "a.b"}, `"x.y".a`: {"x.y", "a"}, `"q""q"`: {"s", `q"q`}, `x."A b"`: {"x", "A b"}} {
+	for text, want := range map[string]name{"a": {"s", "a"}, "x.a": {"x", "a"}, "x.a.b": {"x", "a.b"},
+		`"x.y".a`: {"x.y", "a"}, `"q""q"`: {"s", `q"q`}, `x."A b"`: {"x", "A b"}} {
 		if have := parseName(text, "s"); have != want {
 			t.Errorf("%s: %v, want %v", text, have, want)
 		}
 	}
-	for stream, want := range map[pipeline.Stream]string{"source.a/wal": "source.a", `source.a["x/y"]/chunk/1`: `source.a["x/y"]`, "plain": "plain"} {
+	for stream, want := range map[pipeline.Stream]string{"source.a/wal": "source.a",
+		`source.a["x/y"]/chunk/1`: `source.a["x/y"]`, "plain": "plain"} {
 		if have := address(stream); have != want {
 			t.Errorf("%s: %s, want %s", stream, have, want)
 		}
@@ -228,7 +257,8 @@ func TestParseName(t *testing.T) {
 }
 
 func TestErrorTable(t *testing.T) {
-	for state, want := range map[string]pipeline.Class{"08006": pipeline.Retryable, "57P01": pipeline.Retryable, "53300": pipeline.Retryable, "40001": pipeline.Retryable,
+	for state, want := range map[string]pipeline.Class{"08006": pipeline.Retryable, "57P01": pipeline.Retryable,
+		"53300": pipeline.Retryable, "40001": pipeline.Retryable,
 		"40P01": pipeline.Retryable, "55P03": pipeline.Retryable, "25006": pipeline.Retryable, "53100": pipeline.Retryable, "28P01": pipeline.Environment,
 		"3D000": pipeline.Environment, "42501": pipeline.Environment, "42P01": pipeline.Input, "42703": pipeline.Input, "42804": pipeline.Input,
 		"22003": pipeline.Input, "23505": pipeline.Input, "XX000": pipeline.Environment} {

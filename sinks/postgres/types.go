@@ -29,7 +29,8 @@ func typeFor(ctx context.Context, c *conn, s *pipeline.Schema, col *pipeline.Col
 func known(ctx context.Context, c *conn, typ string, col *pipeline.Column) (bool, error) {
 	rows, err := c.query(ctx, `WITH RECURSIVE base AS (SELECT t.* FROM pg_type t WHERE t.oid = to_regtype($1)
 		UNION ALL SELECT t.* FROM base b JOIN pg_type t ON t.oid = b.typbasetype WHERE b.typtype = 'd')
-		SELECT oid, CASE WHEN typcategory = 'A' THEN typelem ELSE 0 END, typtype = 'e' FROM base WHERE typtype <> 'd'`, typ)
+		SELECT oid, CASE WHEN typcategory = 'A' THEN typelem ELSE 0 END, typtype = 'e'
+		FROM base WHERE typtype <> 'd'`, typ)
 	if err != nil && sqlState(err) == "" {
 		return false, err
 	}

@@ -21,35 +21,56 @@ const userTypes = `CREATE EXTENSION hstore; CREATE EXTENSION citext; CREATE TYPE
 // everyType is one column of each type, with two values.
 func everyType() [][3]string {
 	return [][3]string{
-		{"bool", "true", "false"}, {"int2", "-32768", "32767"}, {"int4", "-2147483648", "1"}, {"int8", "-9223372036854775808", "0"},
-		{"float4", "1.1", "'NaN'"}, {"float8", "'-Infinity'", "1e-300"}, {"numeric", "123456789.123456789123456789", "'NaN'"},
-		{"numeric(12,2)", "1.50", "-0.01"}, {"money", "12.34", "-1"}, {"text", "'é\"''\\'", "''"}, {"varchar(5)", "'abc'", "'abcde'"},
+		{"bool", "true", "false"}, {"int2", "-32768", "32767"}, {"int4", "-2147483648", "1"}, {"int8",
+			"-9223372036854775808", "0"},
+		{"float4", "1.1", "'NaN'"}, {"float8", "'-Infinity'", "1e-300"}, {"numeric", "123456789.123456789123456789",
+			"'NaN'"},
+		{"numeric(12,2)", "1.50", "-0.01"}, {"money", "12.34", "-1"}, {"text", "'é\"''\\'", "''"}, {"varchar(5)",
+			"'abc'", "'abcde'"},
 		{"char(4)", "'a'", "'abcd'"}, {`"char"`, "'x'", "''"}, {"name", "'n'", "'m'"}, {"bytea", `'\x00ff'`, "''"},
-		{"date", "'0044-03-15 BC'", "'infinity'"}, {"time", "'24:00:00'", "'00:00:00.000001'"}, {"time(3)", "'01:02:03.004'", "'01:02:03'"},
-		{"timetz", "'01:02:03+05'", "'23:00:00-08'"}, {"timestamp", "'infinity'", "'4713-01-01 00:00:00 BC'"}, {"timestamp(0)", "'2020-01-01'", "'2021-01-01'"},
-		{"timestamptz", "'-infinity'", "'294276-12-31 23:59:59.999999+00'"}, {"interval", "'1 year -2 days 03:04:05.6'", "'-00:00:01'"},
+		{"date", "'0044-03-15 BC'", "'infinity'"}, {"time", "'24:00:00'", "'00:00:00.000001'"}, {"time(3)",
+			"'01:02:03.004'", "'01:02:03'"},
+		{"timetz", "'01:02:03+05'", "'23:00:00-08'"}, {"timestamp", "'infinity'",
+			"'4713-01-01 00:00:00 BC'"}, {"timestamp(0)", "'2020-01-01'", "'2021-01-01'"},
+		{"timestamptz", "'-infinity'", "'294276-12-31 23:59:59.999999+00'"}, {"interval",
+			"'1 year -2 days 03:04:05.6'", "'-00:00:01'"},
 		{"uuid", "'0123abcd-4567-89ab-cdef-0123456789ab'", "'00000000-0000-0000-0000-000000000000'"},
-		{"json", `'{"b": 1,  "a": 2}'`, "'null'"}, {"jsonb", `'{"b": 1,  "a": 2}'`, "'[]'"}, {"xml", "'<a>1</a>'", "'<b/>'"},
-		{"bit(5)", "B'10101'", "B'00000'"}, {"bit varying(9)", "B'101'", "B''"}, {"bit", "B'1'", "B'0'"}, {"inet", "'10.0.0.1/8'", "'::1'"},
-		{"cidr", "'10.0.0.0/8'", "'::/0'"}, {"macaddr", "'08:00:2b:01:02:03'", "'00:00:00:00:00:00'"}, {"macaddr8", "'08:00:2b:01:02:03:04:05'", "'08:00:2b:01:02:03:04:06'"},
-		{"point", "'(1,2)'", "'(-1,0)'"}, {"box", "'(1,2),(0,0)'", "'(1,1),(0,0)'"}, {"polygon", "'((0,0),(1,1),(1,0))'", "'((0,0),(1,2),(1,0))'"},
-		{"line", "'{1,2,3}'", "'{1,0,0}'"}, {"circle", "'<(0,0),1>'", "'<(1,1),2>'"}, {"path", "'[(0,0),(1,1)]'", "'((0,0),(1,1))'"},
-		{"tsvector", "'a:1 b:2'", "''"}, {"tsquery", "'a & b'", "''"}, {"pg_lsn", "'0/16B3748'", "'FF/0'"}, {"oid", "4294967295", "0"},
-		{"int4range", "'[1,5)'", "'empty'"}, {"tstzrange", "'[2020-01-01,)'", "'(,)'"}, {"numrange", "'[1.5,2.5]'", "'(,1)'"}, {"int4multirange", "'{[1,2),[5,6)}'", "'{}'"},
-		{"int4[]", "'{1,NULL,3}'", "'{}'"}, {"int4[]", "'[0:1]={7,8}'", "'{{1,2},{3,4}}'"}, {"text[]", `'{a,"b,c",NULL,"NULL",""}'`, `'{"{x}"}'`},
-		{"numeric(5,1)[]", "'{1.5,2}'", "'{}'"}, {"varchar(3)[]", "'{abc}'", "'{}'"}, {"char(3)[]", "'{a,abc}'", "'{}'"}, {"bit(3)[]", "'{101}'", "'{}'"},
-		{"date[]", "'{infinity,2020-01-01}'", "'{}'"}, {"timestamptz[]", "'{2020-01-01 00:00:00+00}'", "'{}'"}, {"bytea[]", `'{"\\x00ff"}'`, "'{}'"},
-		{"jsonb[]", `'{"{\"a\": 1}"}'`, "'{}'"}, {"bool[]", "'{t,f}'", "'{}'"}, {"float8[]", "'{NaN,1.5}'", "'{}'"}, {"uuid[]", "'{0123abcd-4567-89ab-cdef-0123456789ab}'", "'{}'"},
-		{"inet[]", "'{10.0.0.1}'", "'{}'"}, {"interval[]", "'{1 day}'", "'{}'"}, {"mood", "'so, so'", `'ha"ppy'`}, {"mood[]", `'{"so, so",sad}'`, "'{}'"},
-		{`"Odd s"."T y"`, "'x'", "'x'"}, {"price", "1.5", "0"}, {"cheap", "2.125", "3"}, {"price[]", "'{1.5}'", "'{}'"}, {"pair", `'(1,"a b")'`, "'(,)'"},
-		{"pair[]", `'{"(1,a)"}'`, "'{}'"}, {"span", "'[1.5,2)'", "'empty'"}, {"hstore", `'a=>1, b=>NULL'`, "''"}, {"citext", "'AbC'", "''"}, {"int4range[]", `'{"[1,2)"}'`, "'{}'"},
+		{"json", `'{"b": 1,  "a": 2}'`, "'null'"}, {"jsonb", `'{"b": 1,  "a": 2}'`, "'[]'"}, {"xml", "'<a>1</a>'",
+			"'<b/>'"},
+		{"bit(5)", "B'10101'", "B'00000'"}, {"bit varying(9)", "B'101'", "B''"}, {"bit", "B'1'", "B'0'"}, {"inet",
+			"'10.0.0.1/8'", "'::1'"},
+		{"cidr", "'10.0.0.0/8'", "'::/0'"}, {"macaddr", "'08:00:2b:01:02:03'", "'00:00:00:00:00:00'"}, {"macaddr8",
+			"'08:00:2b:01:02:03:04:05'", "'08:00:2b:01:02:03:04:06'"},
+		{"point", "'(1,2)'", "'(-1,0)'"}, {"box", "'(1,2),(0,0)'", "'(1,1),(0,0)'"}, {"polygon",
+			"'((0,0),(1,1),(1,0))'", "'((0,0),(1,2),(1,0))'"},
+		{"line", "'{1,2,3}'", "'{1,0,0}'"}, {"circle", "'<(0,0),1>'", "'<(1,1),2>'"}, {"path", "'[(0,0),(1,1)]'",
+			"'((0,0),(1,1))'"},
+		{"tsvector", "'a:1 b:2'", "''"}, {"tsquery", "'a & b'", "''"}, {"pg_lsn", "'0/16B3748'", "'FF/0'"}, {"oid",
+			"4294967295", "0"},
+		{"int4range", "'[1,5)'", "'empty'"}, {"tstzrange", "'[2020-01-01,)'", "'(,)'"}, {"numrange", "'[1.5,2.5]'",
+			"'(,1)'"}, {"int4multirange", "'{[1,2),[5,6)}'", "'{}'"},
+		{"int4[]", "'{1,NULL,3}'", "'{}'"}, {"int4[]", "'[0:1]={7,8}'", "'{{1,2},{3,4}}'"}, {"text[]",
+			`'{a,"b,c",NULL,"NULL",""}'`, `'{"{x}"}'`},
+		{"numeric(5,1)[]", "'{1.5,2}'", "'{}'"}, {"varchar(3)[]", "'{abc}'", "'{}'"}, {"char(3)[]", "'{a,abc}'",
+			"'{}'"}, {"bit(3)[]", "'{101}'", "'{}'"},
+		{"date[]", "'{infinity,2020-01-01}'", "'{}'"}, {"timestamptz[]", "'{2020-01-01 00:00:00+00}'",
+			"'{}'"}, {"bytea[]", `'{"\\x00ff"}'`, "'{}'"},
+		{"jsonb[]", `'{"{\"a\": 1}"}'`, "'{}'"}, {"bool[]", "'{t,f}'", "'{}'"}, {"float8[]", "'{NaN,1.5}'",
+			"'{}'"}, {"uuid[]", "'{0123abcd-4567-89ab-cdef-0123456789ab}'", "'{}'"},
+		{"inet[]", "'{10.0.0.1}'", "'{}'"}, {"interval[]", "'{1 day}'", "'{}'"}, {"mood", "'so, so'",
+			`'ha"ppy'`}, {"mood[]", `'{"so, so",sad}'`, "'{}'"},
+		{`"Odd s"."T y"`, "'x'", "'x'"}, {"price", "1.5", "0"}, {"cheap", "2.125", "3"}, {"price[]", "'{1.5}'",
+			"'{}'"}, {"pair", `'(1,"a b")'`, "'(,)'"},
+		{"pair[]", `'{"(1,a)"}'`, "'{}'"}, {"span", "'[1.5,2)'", "'empty'"}, {"hstore", `'a=>1, b=>NULL'`,
+			"''"}, {"citext", "'AbC'", "''"}, {"int4range[]", `'{"[1,2)"}'`, "'{}'"},
 	}
 }
 
 // describe reads a table of the source as a source does: its schema and its rows' text.
 func describe(t testing.TB, dsn, table string) (*pipeline.Schema, [][]string) {
 	t.Helper()
-	s := &pipeline.Schema{System: pipeline.PostgreSQL, Database: "shop", Namespace: "public", Table: table, Key: []int{0}}
+	s := &pipeline.Schema{System: pipeline.PostgreSQL, Database: "shop", Namespace: "public", Table: table,
+		Key: []int{0}}
 	rows := pipetest.QueryText(t, dsn, `WITH RECURSIVE base (num, oid, mod, full_) AS (
 		SELECT attnum, atttypid, atttypmod, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = '`+table+`'::regclass AND attnum > 0
 		UNION ALL SELECT b.num, t.typbasetype, t.typtypmod, b.full_ FROM base b JOIN pg_type t ON t.oid = b.oid WHERE t.typtype = 'd')
@@ -61,9 +82,11 @@ func describe(t testing.TB, dsn, table string) (*pipeline.Schema, [][]string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		typ := pgtext.Type{OID: oidOf(r[1]), Name: r[2], Format: r[3], Mod: int32(mod), Class: r[5][0], Array: r[6] == "t"}
+		typ := pgtext.Type{OID: oidOf(r[1]), Name: r[2], Format: r[3], Mod: int32(mod), Class: r[5][0],
+			Array: r[6] == "t"}
 		if typ.Array {
-			typ.Elem = &pgtext.Type{OID: oidOf(r[7]), Name: r[8], Format: strings.TrimSuffix(r[3], "[]"), Mod: -1, Class: r[9][0]}
+			typ.Elem = &pgtext.Type{OID: oidOf(r[7]), Name: r[8], Format: strings.TrimSuffix(r[3], "[]"), Mod: -1,
+				Class: r[9][0]}
 		}
 		s.Columns = append(s.Columns, pgtext.ColumnOf(r[0], typ))
 	}
@@ -78,7 +101,8 @@ func pinnedText(t testing.TB, dsn, sql string) (out [][]string) {
 		t.Fatal(err)
 	}
 	defer c.Close(t.Context())
-	res, err := c.PgConn().Exec(t.Context(), "SET timezone = 'UTC'; SET intervalstyle = postgres; SET extra_float_digits = 1; "+sql).ReadAll()
+	res, err := c.PgConn().Exec(t.Context(),
+		"SET timezone = 'UTC'; SET intervalstyle = postgres; SET extra_float_digits = 1; "+sql).ReadAll()
 	if err != nil {
 		t.Fatalf("%v in %s", err, sql)
 	}
@@ -147,19 +171,24 @@ func TestEveryType(t *testing.T) {
 			if err := sink.Write(t.Context(), b); err != nil {
 				t.Fatalf("%s, %d rows: %v", e[0], len(many), err)
 			}
-			if diff := cmp.Diff(rows, pinnedText(t, target, "SELECT * FROM public."+table+" WHERE id <= 3 ORDER BY id")); diff != "" {
+			if diff := cmp.Diff(rows, pinnedText(t, target,
+				"SELECT * FROM public."+table+" WHERE id <= 3 ORDER BY id")); diff != "" {
 				t.Errorf("%s (-want +have):\n%s", e[0], diff)
 			}
 			if copies > 1 {
-				all := pipetest.QueryText(t, target, "SELECT count(DISTINCT coalesce(v::text, 'NULL')) FROM public."+table)
-				want := pipetest.QueryText(t, source, "SELECT count(DISTINCT coalesce(v::text, 'NULL')) FROM public."+table)
+				all := pipetest.QueryText(t, target,
+					"SELECT count(DISTINCT coalesce(v::text, 'NULL')) FROM public."+table)
+				want := pipetest.QueryText(t, source,
+					"SELECT count(DISTINCT coalesce(v::text, 'NULL')) FROM public."+table)
 				if all[0][0] != want[0][0] {
 					t.Errorf("%s: %s different values, want %s", e[0], all[0][0], want[0][0])
 				}
 			}
 		}
-		made := pipetest.QueryText(t, target, "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'public."+table+"'::regclass AND attname = 'v'")
-		want := pipetest.QueryText(t, source, "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'public."+table+"'::regclass AND attname = 'v'")
+		made := pipetest.QueryText(t, target,
+			"SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'public."+table+"'::regclass AND attname = 'v'")
+		want := pipetest.QueryText(t, source,
+			"SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'public."+table+"'::regclass AND attname = 'v'")
 		if diff := cmp.Diff(want, made); diff != "" {
 			t.Errorf("%s was created as (-want +have):\n%s", e[0], diff)
 		}
@@ -178,6 +207,7 @@ func TestHugeBytea(t *testing.T) {
 	sink := start(t, configure(t, dsn, ""))
 	s := tableOf("huge", col("id", "bigint", pipeline.Int), col("data", "bytea", pipeline.Bytes))
 	data := make([]byte, size)
-	mustWrite(t, sink, pipetest.NewBatch(s).Insert(1, pipeline.BytesValue(pipeline.Bytes, data)).Mark(pipetest.Position(1)).Batch())
+	mustWrite(t, sink, pipetest.NewBatch(s).Insert(1, pipeline.BytesValue(pipeline.Bytes, data)).
+		Mark(pipetest.Position(1)).Batch())
 	wantQuery(t, dsn, "SELECT id, length(data) FROM public.huge", "1|"+strconv.Itoa(size))
 }
