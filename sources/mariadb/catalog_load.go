@@ -26,6 +26,14 @@ type relation struct {
 	Columns  []column
 	Key      []string // of the primary key, or of a unique index without NULL
 	KeyIndex string   // the name of that index
+	Indexes  []index  // over whole columns, without the key's
+}
+
+// index is a secondary index.
+type index struct {
+	Name    string
+	Columns []string
+	Unique  bool
 }
 
 // column is a column as information_schema.COLUMNS describes it.
@@ -79,8 +87,8 @@ const queryColumns = `SELECT c.TABLE_SCHEMA, c.TABLE_NAME, c.COLUMN_NAME, c.DATA
 const queryJSON = `SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME FROM information_schema.CHECK_CONSTRAINTS
 	WHERE %s AND LEVEL = 'Column' AND CHECK_CLAUSE = CONCAT('json_valid(` + "`', CONSTRAINT_NAME, '`" + `)')`
 
-const queryKeys = `SELECT s.TABLE_SCHEMA, s.TABLE_NAME, s.INDEX_NAME, s.COLUMN_NAME, s.NULLABLE, s.SUB_PART
-	FROM information_schema.STATISTICS s WHERE %s AND s.NON_UNIQUE = 0 AND s.INDEX_TYPE = 'BTREE'
+const queryKeys = `SELECT s.TABLE_SCHEMA, s.TABLE_NAME, s.INDEX_NAME, s.COLUMN_NAME, s.NON_UNIQUE, s.NULLABLE, s.SUB_PART
+	FROM information_schema.STATISTICS s WHERE %s AND s.INDEX_TYPE = 'BTREE'
 	ORDER BY s.TABLE_SCHEMA, s.TABLE_NAME, s.INDEX_NAME <> 'PRIMARY', s.INDEX_NAME, s.SEQ_IN_INDEX`
 
 // loadCatalog reads the tables that wants says, nil for all; of one database where it is given. Each
@@ -130,28 +138,39 @@ func loadCatalog(ctx context.Context, conn *wire.Conn, only *relation, database 
 	return c, c.loadKeys(ctx, conn, where("s.TABLE_SCHEMA", "s.TABLE_NAME"))
 }
 
-// loadKeys finds the primary key of each table, else the first unique index that has no NULL.
+// loadKeys finds the primary key of each table, else the first unique index that has no NULL, and
+// the other indexes.
 func (c *catalog) loadKeys(ctx context.Context, conn *wire.Conn, where string) error {
-	partial := map[*relation]bool{}
-	done := map[*relation]bool{}
-	return eachRow(ctx, conn, fmt.Sprintf(queryKeys, where), func(f *fields) {
+	type found struct {
+		index
+		nullable, partial bool
+	}
+	all := map[*relation][]*found{}
+	err := eachRow(ctx, conn, fmt.Sprintf(queryKeys, where), func(f *fields) {
 		r := c.relation(f.text(), f.text())
-		index, name, nullable, part := f.text(), f.text(), f.text() == "YES", f.text() != ""
-		if r == nil || done[r] && r.KeyIndex != index {
+		name, column, unique, nullable, partial := f.text(), f.text(), f.text() == "0", f.text() == "YES", f.text() != ""
+		if r == nil {
 			return
 		}
-		if r.KeyIndex != index {
-			r.KeyIndex, r.Key, partial[r] = index, nil, false
+		list := all[r]
+		if len(list) == 0 || list[len(list)-1].Name != name {
+			list = append(list, &found{index: index{Name: name, Unique: unique}})
+			all[r] = list
 		}
-		r.Key = append(r.Key, name)
-		if nullable || part && index != "PRIMARY" {
-			partial[r] = true
-		}
-		done[r] = !partial[r]
-		if partial[r] {
-			r.Key = nil
-		}
+		x := list[len(list)-1]
+		x.Columns = append(x.Columns, column)
+		x.nullable, x.partial = x.nullable || nullable, x.partial || partial
 	})
+	for r, list := range all {
+		for _, x := range list {
+			if r.KeyIndex == "" && (x.Name == "PRIMARY" || x.Unique && !x.nullable && !x.partial) {
+				r.KeyIndex, r.Key = x.Name, x.Columns
+			} else if !x.partial {
+				r.Indexes = append(r.Indexes, x.index)
+			}
+		}
+	}
+	return err
 }
 
 // labelsOf reads the labels of enum('a','it”s').

@@ -2,16 +2,29 @@ package mariadb
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/pipe-cdc/pipe/pipeline/match"
 )
 
 // picker decides which tables a source reads.
 type picker struct {
-	Database string // "": any
+	Database string // of patterns that name none; "": any
+	Named    bool   // a pattern names a database
 	Tables   *match.Set
 	Exclude  *match.Set
 }
+
+// only returns the one database that has all the tables; "": there may be several.
+func (p picker) only() string {
+	if p.Named {
+		return ""
+	}
+	return p.Database
+}
+
+// namesDatabase reports whether a pattern says which database it means.
+func namesDatabase(pattern string) bool { return strings.ContainsAny(pattern, ".~") }
 
 // pick is what a picker decided about one table.
 type pick struct {
@@ -49,12 +62,12 @@ func (p picker) taken(r *relation) (bool, string) {
 }
 
 func (p picker) named(database, name string) (why string, ok bool) {
-	if p.Database != "" && database != p.Database {
-		return "of another database", false
-	}
 	pattern, ok := p.Tables.Match(database, "", name)
 	if !ok {
 		return "not matched", false
+	}
+	if p.Database != "" && database != p.Database && !namesDatabase(pattern) {
+		return fmt.Sprintf("tables pattern %q names no database, and this is not %s", pattern, p.Database), false
 	}
 	if pattern, ok := p.Exclude.Match(database, "", name); ok {
 		return fmt.Sprintf("exclude %q", pattern), false

@@ -146,7 +146,7 @@ func (c *Config) list(ctx context.Context, env spec.Env) ([]spec.TableInfo, erro
 	if err := r.look(ctx); err != nil {
 		return nil, err
 	}
-	if r.catalog, err = loadCatalog(ctx, r.admin, nil, r.settings.picker.Database, nil); err != nil {
+	if r.catalog, err = loadCatalog(ctx, r.admin, nil, r.settings.picker.only(), nil); err != nil {
 		return nil, err
 	}
 	var out []spec.TableInfo

@@ -54,7 +54,7 @@ func (c *Connection) Spec(b *spec.Block) {
 	spec.Attr(b, "port", &c.Port).Range(1, 65535).Doc("Port; 3306 without it.")
 	spec.Attr(b, "user", &c.User).Doc("Account; it needs REPLICATION SLAVE, BINLOG MONITOR, and SELECT on the tables.")
 	spec.Attr(b, "password", &c.Password).Doc("Password.")
-	spec.Attr(b, "database", &c.Database).Doc("Only tables of this database; of every database without it.")
+	spec.Attr(b, "database", &c.Database).Doc("The database of patterns that name none, such as \"orders\"; without it they mean every database.")
 	spec.Attr(b, "sslmode", &c.SSLMode).OneOf(sslDisable, sslPrefer, sslRequire, sslCA, sslFull).
 		Doc("TLS mode; prefer without it, which does not protect against a forged server.")
 	spec.Attr(b, "sslrootcert", &c.SSLRootCert).Doc("File with the certificates of the authorities to trust.")

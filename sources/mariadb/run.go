@@ -95,7 +95,7 @@ func (r *runner) look(ctx context.Context) (err error) {
 // pick reads the catalogue and chooses the tables.
 func (r *runner) pick(ctx context.Context) (err error) {
 	p := r.settings.picker
-	if r.catalog, err = loadCatalog(ctx, r.admin, nil, p.Database, p.wants); err != nil {
+	if r.catalog, err = loadCatalog(ctx, r.admin, nil, p.only(), p.wants); err != nil {
 		return err
 	}
 	if r.picked, err = r.settings.tables(r.catalog, &r.server); err != nil {

@@ -110,9 +110,19 @@ func (s *stream) dump() (*wire.Conn, error) {
 	err = s.ask(conn, id)
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("read the binary log: %w", err)
+		return nil, errDump(err)
 	}
 	return conn, nil
+}
+
+// errDump says what failed. Once logged in, access denied means that a privilege is missing.
+func errDump(err error) error {
+	err = fmt.Errorf("read the binary log: %w", err)
+	var server *wire.ServerError
+	if errors.As(err, &server) && server.Code == erAccess {
+		return &pipeline.Error{Class: pipeline.Environment, Err: err, Hint: hintGrants}
+	}
+	return err
 }
 
 func (s *stream) ask(conn *wire.Conn, id uint32) error {
@@ -138,7 +148,7 @@ func (s *stream) run() error {
 		}
 		event, err := s.conn.Event()
 		if err != nil {
-			return fmt.Errorf("read the binary log: %w", err)
+			return errDump(err)
 		}
 		if err := s.event(event); err != nil {
 			return err
@@ -173,7 +183,7 @@ func (s *stream) wait() error {
 			return cause
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			return fmt.Errorf("read the binary log: %w", err)
+			return errDump(err)
 		}
 		if silent := time.Since(s.heard); silent > s.silence() {
 			return failed(pipeline.Retryable, "", "the server has been silent for %v", silent.Round(time.Second))

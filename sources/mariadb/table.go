@@ -58,6 +58,7 @@ func newSettings(c *Config) (*settings, error) {
 	}
 	m, err := c.merged()
 	s.picker.Database = m.Database
+	s.picker.Named = slices.ContainsFunc(c.Include, namesDatabase)
 	return s, err
 }
 
@@ -124,6 +125,7 @@ func (s *settings) table(r *relation, srv *server, version uint64) (*table, erro
 		t.fields, t.Schema.Columns = append(t.fields, f), append(t.Schema.Columns, c)
 	}
 	t.setKey()
+	t.setIndexes()
 	var err error
 	t.filter, err = newFilter(t)
 	return t, err
@@ -147,6 +149,22 @@ func (t *table) setKey() {
 		}
 	}
 	t.Schema.KeyFull = len(t.Schema.Key) == 0
+}
+
+// setIndexes tells of the indexes whose columns are all read.
+func (t *table) setIndexes() {
+next:
+	for _, x := range t.Indexes {
+		out := pipeline.Index{Name: x.Name, Unique: x.Unique}
+		for _, name := range x.Columns {
+			i := t.Schema.Index(name)
+			if i < 0 {
+				continue next
+			}
+			out.Columns = append(out.Columns, i)
+		}
+		t.Schema.Indexes = append(t.Schema.Indexes, out)
+	}
 }
 
 // sameShape reports whether two schemas describe the same rows.
