@@ -1,10 +1,7 @@
 package snapshot
 
 import (
-	"fmt"
 	"strings"
-
-	"github.com/pipe-cdc/pipe/pipeline"
 )
 
 // Cut says by what a chunk is bounded.
@@ -40,7 +37,7 @@ func (r Range) String() string {
 	return low + ", " + high
 }
 
-// Chunk is a piece of a table that one worker reads as one stream.
+// Chunk is a piece of a table that one worker reads at once.
 type Chunk struct {
 	Table   string // qualified name of the table whose rows they are: the root of a partition
 	Part    string // what is read: the table, or one of its partitions; the source's own notation
@@ -48,14 +45,6 @@ type Chunk struct {
 	Range   Range
 	Rows    int64 // estimate
 }
-
-// Stream names the chunk's stream.
-func (c *Chunk) Stream() pipeline.Stream {
-	return pipeline.Stream(fmt.Sprintf("chunk/%s/%06d", c.Table, c.Ordinal))
-}
-
-// Done is the position of a chunk whose rows were all emitted.
-const Done pipeline.Position = "done"
 
 // Number gives the chunks of one table their ordinals.
 func Number(chunks []Chunk) {

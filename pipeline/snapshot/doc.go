@@ -7,8 +7,10 @@
 //   - Every row of a table falls in exactly one chunk of a plan, also one that was inserted after
 //     the plan was made or lies beyond what was sampled: the first chunk has no lower bound, the last
 //     no upper one, and where one chunk ends the next begins.
-//   - A chunk is one stream; its last batch carries its only Mark, so a chunk counts as done only
-//     when every sink has all of it (pipeline invariant 1).
+//   - Each worker emits its chunks in turn on a few streams of its own, so that a sink may write one
+//     while the next is read, and the number of streams does not grow with the table. A chunk ends
+//     with a Mark, so it counts as done only when every sink has all of it (pipeline invariant 1).
+//   - The streams of two attempts at a snapshot never have the same name (Attempt).
 //   - The first error ends the run; nothing is skipped.
 //
 // Neighbours: sources plan and read chunks with it.

@@ -145,10 +145,3 @@ func TestProgress(t *testing.T) {
 		t.Error("a nil Progress said something")
 	}
 }
-
-func TestStreamName(t *testing.T) {
-	c := Chunk{Table: `public.odd name/"x`, Ordinal: 7}
-	if got := string(c.Stream()); got != `chunk/public.odd name/"x/000007` {
-		t.Error(got)
-	}
-}

@@ -27,7 +27,8 @@ import (
 type life struct {
 	mu   sync.Mutex
 	left int
-	half bool // the last one is done
+	half bool          // the last one is done
+	slow time.Duration // each takes so long
 }
 
 var errKilled = errors.New("killed")
@@ -36,6 +37,7 @@ var errKilled = errors.New("killed")
 func (l *life) do(f func()) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	time.Sleep(l.slow)
 	if l.left--; l.left > 0 || l.left == 0 && l.half {
 		f()
 	}
@@ -50,6 +52,18 @@ type target struct {
 	rows     map[int64]string
 	streamed bool
 	cp       pipeline.Checkpoint
+	chunkAt  time.Time // when a chunk was written last
+	walAt    time.Time // when the stream got its first position
+}
+
+// clock notes when what became durable.
+func (to *target) clock(s pipeline.Stream, pos pipeline.Position) {
+	if s == "source.test/wal" && to.walAt.IsZero() {
+		to.walAt = time.Now()
+	}
+	if pos != "" && strings.Contains(string(s), "/chunk/") {
+		to.chunkAt = time.Now()
+	}
 }
 
 // targetSink writes to a target. strict: as a Keeper, it trims, and a row that is there already is wrong.
@@ -110,6 +124,7 @@ func (s *targetSink) commit(b *pipeline.Batch) error {
 		if pos == "" || pos > s.kept[b.Stream] {
 			s.kept.Apply(b.Stream, pos)
 			s.to.cp.Apply(b.Stream, pos)
+			s.to.clock(b.Stream, pos)
 		}
 	})
 }
@@ -319,6 +334,7 @@ func TestSnapshotSurvivesKills(t *testing.T) {
 
 // TestSinkAddedAfterKill adds a sink that knows of no attempt to one that does: the slot tells of it.
 func TestSinkAddedAfterKill(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(5) {
 		w := newWorld(t, seed)
 		w.keeper = newTarget()
@@ -330,5 +346,25 @@ func TestSinkAddedAfterKill(t *testing.T) {
 		if n := chunksLeft(w.keeper); n > left {
 			t.Errorf("%d positions of chunks, %d before", n, left)
 		}
+	}
+}
+
+// TestSnapshotEndsAtOnce: after the last of hundreds of chunks the stream begins without delay, with
+// sinks and a store that take 2 ms for everything.
+func TestSnapshotEndsAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	w.keeper, w.plain = newTarget(), newTarget()
+	pipetest.Exec(t, w.dsn, `INSERT INTO a SELECT i, repeat('w', 500) FROM generate_series(1001, 6000) i`, `ANALYZE a`)
+	w.config.ChunkRows = 10
+	l := &life{left: 1 << 30, slow: 2 * time.Millisecond}
+	began := time.Now()
+	if err := w.live(l, func() bool { return w.tidy(l) }); err != nil {
+		t.Fatal(err)
+	}
+	took := w.keeper.walAt.Sub(w.keeper.chunkAt)
+	t.Logf("%v, the whole run %v", took.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
+	if w.keeper.walAt.IsZero() || took > 500*time.Millisecond {
+		t.Errorf("%v between the last chunk and the first position of the stream", took)
 	}
 }

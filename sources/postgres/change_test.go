@@ -165,6 +165,7 @@ func TestSpool(t *testing.T) {
 
 // TestServerCrashes restarts the server under load, immediately and fast; every row comes once.
 func TestServerCrashes(t *testing.T) {
+	t.Parallel()
 	own := pipetest.Postgres(t, "fsync=on", "synchronous_commit=on")
 	dsn := own.Database(t)
 	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY, v text)`)

@@ -98,6 +98,7 @@ func TestPreparedTransactions(t *testing.T) {
 
 // TestSlotInvalidatedWhileActive: to the client it looks like a restart; only the next start tells.
 func TestSlotInvalidatedWhileActive(t *testing.T) {
+	t.Parallel()
 	own := pipetest.Postgres(t, "max_slot_wal_keep_size=1MB", "min_wal_size=32MB", "max_wal_size=48MB")
 	dsn := own.Database(t)
 	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE noise (v text)`)
@@ -119,6 +120,7 @@ func TestSlotInvalidatedWhileActive(t *testing.T) {
 
 // TestDeadConnection lets a network lose everything: the source gives up, and is worth trying again.
 func TestDeadConnection(t *testing.T) {
+	t.Parallel()
 	dsn := pg.Database(t)
 	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY)`)
 	parsed, err := configOf(dsn).config()

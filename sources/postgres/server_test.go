@@ -163,6 +163,7 @@ func TestPositionIsChecked(t *testing.T) {
 }
 
 func TestSlotInUse(t *testing.T) {
+	t.Parallel()
 	dsn := pg.Database(t)
 	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY)`)
 	c := configOf(dsn)
@@ -192,6 +193,7 @@ func TestSlotBlocked(t *testing.T) {
 }
 
 func TestSlotLost(t *testing.T) {
+	t.Parallel()
 	own := pipetest.Postgres(t, "max_slot_wal_keep_size=1MB", "min_wal_size=32MB", "max_wal_size=48MB")
 	dsn := own.Database(t)
 	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE noise (v text)`)
@@ -206,6 +208,7 @@ func TestSlotLost(t *testing.T) {
 }
 
 func TestConnectionLossIsRetryable(t *testing.T) {
+	t.Parallel()
 	dsn := pg.Database(t)
 	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY)`)
 	c := configOf(dsn)
@@ -219,6 +222,7 @@ func TestConnectionLossIsRetryable(t *testing.T) {
 }
 
 func TestWALLevel(t *testing.T) {
+	t.Parallel()
 	own := pipetest.Postgres(t, "wal_level=replica")
 	dsn := own.Database(t)
 	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY)`)

@@ -237,6 +237,7 @@ func TestResumeWithOpenTransaction(t *testing.T) {
 }
 
 func TestSlotFollowsCommitOnly(t *testing.T) {
+	t.Parallel()
 	dsn := pg.Database(t)
 	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY)`)
 	c := configOf(dsn)
@@ -264,6 +265,7 @@ func TestSlotFollowsCommitOnly(t *testing.T) {
 }
 
 func TestIdleSlotAdvances(t *testing.T) {
+	t.Parallel()
 	dsn := pg.Database(t)
 	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE noise (id int)`)
 	c := configOf(dsn, func(c *Config) { c.Include = []string{"public.a"} })

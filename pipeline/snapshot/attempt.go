@@ -1,0 +1,86 @@
+package snapshot
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/pipe-cdc/pipe/pipeline"
+)
+
+// chunkPrefix begins the local names of all streams of snapshots.
+const chunkPrefix = "chunk/"
+
+// AttemptStream is the local name of the stream whose position is that of the attempt that runs. It
+// is forgotten once the stream of changes has a position.
+const AttemptStream pipeline.Stream = chunkPrefix + "attempt"
+
+// maxStreams bounds what a saved position may claim.
+const maxStreams = 1 << 16
+
+// Attempt is one try at an initial snapshot. No two attempts share the name of a stream: a sink that
+// keeps positions would take the rows of the second for those that it has of the first.
+type Attempt struct {
+	ID      string // of hexadecimal digits and dashes; sorts after those of earlier attempts
+	Streams int    // how many streams its chunks share
+}
+
+// Stream names the attempt's n-th stream, n from 0.
+func (a Attempt) Stream(n int) pipeline.Stream {
+	return pipeline.Stream(fmt.Sprintf("%s%s/%04d", chunkPrefix, a.ID, n))
+}
+
+// All names the attempt's streams.
+func (a Attempt) All() []pipeline.Stream {
+	out := make([]pipeline.Stream, a.Streams)
+	for n := range out {
+		out[n] = a.Stream(n)
+	}
+	return out
+}
+
+// Position is where AttemptStream stands while the attempt runs: it tells the next one what to forget.
+func (a Attempt) Position() pipeline.Position {
+	return pipeline.Position(fmt.Sprintf("%s/%04d", a.ID, a.Streams))
+}
+
+// Void is the position of the rows that declare earlier attempts void: it lies after the Position of
+// those and before this one's, so that no sink takes them for known.
+func (a Attempt) Void() pipeline.Position { return pipeline.Position(a.ID) }
+
+// ParseAttempt is the inverse of Attempt.Position.
+func ParseAttempt(p pipeline.Position) (Attempt, error) {
+	id, count, ok := strings.Cut(string(p), "/")
+	n, err := strconv.Atoi(count)
+	if !ok || err != nil || id == "" || n < 0 || n > maxStreams {
+		return Attempt{}, fmt.Errorf("%q is not the position of an attempt at a snapshot", p)
+	}
+	return Attempt{ID: id, Streams: n}, nil
+}
+
+// Left names the streams of chunks that an attempt left in a checkpoint, and those that it may have
+// left in a sink that has more than the checkpoint: all that its position tells of.
+func Left(cp pipeline.Checkpoint) []pipeline.Stream {
+	left := map[pipeline.Stream]bool{}
+	var out []pipeline.Stream
+	add := func(s pipeline.Stream) {
+		if !left[s] {
+			left[s], out = true, append(out, s)
+		}
+	}
+	if a, err := ParseAttempt(cp[AttemptStream]); err == nil {
+		for _, s := range a.All() {
+			add(s)
+		}
+	}
+	for _, s := range cp.Streams() {
+		if s != AttemptStream && strings.HasPrefix(string(s), chunkPrefix) {
+			add(s)
+		}
+	}
+	return out
+}
+
+// Reached is the position of a stream that n chunks were emitted on: that of the mark after the n-th,
+// and of the transaction that the rows of the next one belong to.
+func Reached(n int) pipeline.Position { return pipeline.Position(fmt.Sprintf("%016X", n)) }
