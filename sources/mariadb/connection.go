@@ -174,7 +174,8 @@ func verifyChain(roots *x509.CertPool) func(tls.ConnectionState) error {
 // pinned are the settings of every connection, whatever the server's are: those that change what
 // values look like, and timeouts that would end a long read or an idle connection.
 const pinned = "SET SESSION time_zone = '+00:00', character_set_results = NULL, sql_mode = '', net_write_timeout = 600, " +
-	"net_read_timeout = 600, wait_timeout = 86400, max_statement_time = 0, sql_quote_show_create = 1"
+	"net_read_timeout = 600, wait_timeout = 86400, max_statement_time = 0, idle_transaction_timeout = 0, " +
+	"idle_readonly_transaction_timeout = 0"
 
 // connect opens a connection. Its error never shows the password.
 func (c *Connection) connect(ctx context.Context) (*wire.Conn, error) {
