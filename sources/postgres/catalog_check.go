@@ -20,6 +20,7 @@ const (
 	codeBigBytea    = "PG-107"
 	codeGenerated   = "PG-108"
 	codeInherited   = "PG-109"
+	codePartitions  = "PG-110"
 )
 
 // bigRow is the average size of a row, in bytes, from which a bytea column is warned about.
@@ -139,6 +140,10 @@ func (c *catalog) checkColumns(r *relation, s shape) []spec.Finding {
 	if r.Inherited {
 		add(spec.Info, codeInherited, fmt.Sprintf("%s inherits from another table", r),
 			"its rows come under its own name only", "")
+	}
+	if r.Kind == kindPartitioned {
+		add(spec.Info, codePartitions, fmt.Sprintf("%s is partitioned", r),
+			"the server sends nothing when a partition is truncated, dropped, attached or detached", "")
 	}
 	for i := range schema.Columns {
 		col := &schema.Columns[i]
