@@ -27,7 +27,7 @@ quick: lint
 
 # From nothing to rows in Kafka and in a second PostgreSQL.
 demo: deps build
-	bin/devstack --only postgres,kafka,registry -- examples/demo.sh
+	bin/devstack -- examples/demo.sh
 
 # Takes long: see `bin/pipebench --help` for single measurements.
 bench: deps build

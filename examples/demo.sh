@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The demo: a shop's database goes to Kafka (Avro) and to a second PostgreSQL while it is written to.
-# Run by "make demo" inside devstack, which provides DATABASE_URL, WAREHOUSE_URL, KAFKA_BROKERS and
-# SCHEMA_REGISTRY_URL. Everything that is compared at the end is read back from where it arrived.
+# Then eight MariaDB databases go into one schema of it. Run by "make demo" inside devstack, which
+# provides DATABASE_URL, WAREHOUSE_URL, MARIADB_URL, KAFKA_BROKERS and SCHEMA_REGISTRY_URL. Everything that is compared at the end is read back from where it arrived.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -83,6 +83,25 @@ check "kafka shop.products" "$(sum "SELECT sku, title, price FROM shop.products"
 check "kafka shop.orders" "$(sum "SELECT id, status, amount FROM shop.orders")" "$(json "$work/orders.json" id status amount)"
 check "kafka shop.order_items" "$(sum "SELECT order_id, line, quantity FROM shop.order_items")" "$(json "$work/order_items.json" order_id line quantity)"
 sed 's/^/   /' "$work/decoded"
+
+say "8. Eight MariaDB databases into one schema of the warehouse: examples/mariadb_to_pg.hcl"
+maria() { # the client, at the server of MARIADB_URL
+	local at=${MARIADB_URL#*://}
+	local user=${at%%@*} host=${at#*@}
+	host=${host%%/*}
+	MYSQL_PWD=${user#*:} mariadb --protocol=tcp --default-character-set=utf8mb4 -h "${host%%:*}" -P "${host##*:}" -u "${user%%:*}" "$@"
+}
+maria <examples/exchange.sql
+"$pipe" run --until-caught-up examples/mariadb_to_pg.hcl 2>&1 | grep -v 'values are replaced'
+maria <examples/exchange_changes.sql
+"$pipe" run --until-caught-up examples/mariadb_to_pg.hcl 2>&1 | grep -v 'are replaced'
+for table in trading.t_deal trading.t_carrier finance.t_invoice finance.t_account live.t_user chat.t_message \
+	performance.t_metric concontrol.t_container claim.t_claim payment.t_payment; do
+	facts="count(*), sum(amount), sum(id), count(due)"
+	check "mariadb $table" \
+		"$(maria -N -e "SELECT CONCAT_WS(' ', ${facts/count(due)/sum(due > 0)}, SUM(active), SUM(deleted)) FROM exchange_$table")" \
+		"$(value "$WAREHOUSE_URL" "SELECT concat_ws(' ', $facts, sum(active::int), sum(deleted::int)) FROM mp_cdc.${table/./_}")"
+done
 if [ "$failed" = 0 ]; then say "All equal."; else
 	say "Something differs."
 	exit 1
