@@ -118,7 +118,9 @@ func loadCatalog(ctx context.Context, conn *wire.Conn, only *relation, database 
 		col := column{Name: f.text(), Type: f.text(), Full: f.text(), Charset: f.text(), Default: f.text(), Nullable: f.text() == "YES",
 			Length: int(f.int64()), Total: int(f.int64()), Scale: int(f.int64()), Fraction: int(f.int64())}
 		if r != nil {
-			col.Labels = labelsOf(col.Full)
+			if col.Labels = labelsOf(col.Full); col.Default == "NULL" {
+				col.Default = "" // what a column without DEFAULT says
+			}
 			r.Columns = append(r.Columns, col)
 		}
 	})
