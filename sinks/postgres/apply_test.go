@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -54,6 +56,8 @@ func TestDataErrors(t *testing.T) {
 		row         pipetest.Row
 		want        []string
 	}{
+		{"index size", "email text, bio text, UNIQUE (email, id)",
+			pipetest.Row{7, hash("x"), "b"}, []string{"id=7", "54000", "drop the index"}},
 		{"not null", "email text NOT NULL, bio text", pipetest.Row{7, nil, "b"},
 			[]string{"id=7", "23502", "email", "DROP NOT NULL"}},
 		{"check", "email text CHECK (email <> 'bad'), bio text", pipetest.Row{7, "bad", "b"},
@@ -287,4 +291,14 @@ func TestPartialAfterDelete(t *testing.T) {
 	mustWrite(t, soft, pipetest.NewBatch(s).Delete(2, absent, absent).Update(nil, 2, "back", absent).
 		Mark(pipetest.Position(3)).Batch())
 	wantQuery(t, dsn, "SELECT * FROM users ORDER BY id", "2|back|d|f")
+}
+
+// hash returns a text that does not compress.
+func hash(seed string) string {
+	var out strings.Builder
+	for i := range 64 {
+		sum := sha256.Sum256(fmt.Appendf(nil, "%s%d", seed, i))
+		fmt.Fprintf(&out, "%x", sum)
+	}
+	return out.String()
 }

@@ -20,6 +20,7 @@ const (
 	stateNotNull     = "23502"
 	stateCheckpoint  = "checkpoint" // the constraint-less column that a lost fence leaves NULL
 	stateTableExists = "42P07"
+	stateLimit       = "54000" // a value too large for an index
 )
 
 // rule is one line of the error table: what an SQLSTATE, or a class of them, means.
@@ -65,6 +66,8 @@ func rules() []rule {
 			"Change the column's type in the target, or convert it with a transform \"cast\""},
 		{"42P10", pipeline.Input, "Create a unique index on the key's columns in the target"},
 		{"42", pipeline.Input, ""},
+		{"54", pipeline.Input,
+			"The value is too large for an index of the target, or the row for a page: drop the index there"},
 		{"22", pipeline.Input,
 			"The value does not fit the target's column: change the column's type, or convert or mask it in a" +
 				" transform"},
@@ -122,7 +125,7 @@ func aboutRows(err error) bool {
 		return true
 	}
 	s := sqlState(err)
-	return strings.HasPrefix(s, "22") || strings.HasPrefix(s, "23") || s == stateTwice
+	return strings.HasPrefix(s, "22") || strings.HasPrefix(s, "23") || s == stateTwice || s == stateLimit
 }
 
 // explain makes an error of the sink's boundary: class, hint, table, key, position.
