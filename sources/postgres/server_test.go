@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -258,5 +259,25 @@ func TestSecretsStayHidden(t *testing.T) {
 	c = configOf("postgres://me:hunter2@%zz/db")
 	if _, err := c.config(); err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestPublicationForAllTables: one that somebody made is used as it is, and warned about.
+func TestPublicationForAllTables(t *testing.T) {
+	dsn := pg.Database(t)
+	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY)`, `CREATE PUBLICATION pub FOR ALL TABLES`)
+	c := configOf(dsn)
+	warned := slices.ContainsFunc(c.Check(t.Context(), spec.Env{}, nil), func(f spec.Finding) bool {
+		return f.Code == codePublication && f.Severity == spec.Warning
+	})
+	if !warned {
+		t.Error("no warning")
+	}
+	r := start(t, c, nil, nil)
+	pipetest.Exec(t, dsn, `INSERT INTO a VALUES (1)`)
+	wantRows(t, r.Out, "insert public.a - -> 1")
+	r.Stop()
+	if all := pipetest.QueryText(t, dsn, `SELECT puballtables FROM pg_publication`); all[0][0] != "true" && all[0][0] != "t" {
+		t.Errorf("the publication was altered: %v", all)
 	}
 }
