@@ -55,9 +55,10 @@ func TestFaultValidate(t *testing.T) {
 		{"target away", plain, func(t *testing.T, s *scene) { s.env = append(s.env, "TARGET=postgres://app:"+canary+"@127.0.0.1:1/x") },
 			exitEnvironment, "PGS-001", []string{"127.0.0.1:1"}, "Check that the server runs"},
 		{"target's type", plain, func(t *testing.T, s *scene) {
-			pipetest.Exec(t, s.target, "CREATE TABLE items (id date PRIMARY KEY, v text)")
+			pipetest.Exec(t, s.source, "ALTER TABLE items ADD b bool")
+			pipetest.Exec(t, s.target, "CREATE TABLE items (id int PRIMARY KEY, v text, b date)")
 		},
-			exitInput, "PGS-018", []string{"public.items", "id"}, "type"},
+			exitInput, "PGS-018", []string{"public.items", "column b"}, "type"},
 		{"target missing", replaced(t, plain, "  from = source.shop\n", "  from = source.shop\n  create_tables = false\n"), nil,
 			exitInput, "PGS-015", []string{"items", "does not exist"}, "create_tables"},
 		{"target role", plain, func(t *testing.T, s *scene) { s.env = append(s.env, "TARGET="+asRole(t, s.target, "nothing")) },

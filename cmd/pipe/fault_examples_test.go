@@ -1,0 +1,122 @@
+package main
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/pipe-cdc/pipe/pipeline/pipetest"
+)
+
+// TestFaultExamples shows the examples in every form there is, with nothing of them running.
+func TestFaultExamples(t *testing.T) {
+	s := &scene{dir: t.TempDir(), env: []string{"DATABASE_URL=postgres://app:" + canary + "@127.0.0.1:1/shop",
+		"WAREHOUSE_URL=postgres://app:" + canary + "@127.0.0.1:1/warehouse", "KAFKA_BROKERS=127.0.0.1:1",
+		"SCHEMA_REGISTRY_URL=http://127.0.0.1:1"}}
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(example(t, "x")), "*.hcl"))
+	if err != nil || len(files) < 3 {
+		t.Fatalf("%d examples: %v", len(files), err)
+	}
+	s.runs(t, append([]string{"fmt", "--check"}, files...)...)
+	marks := map[string]string{"text": "source.shop", "mermaid": "flowchart", "dot": "digraph", "json": `"kind": "source"`}
+	for _, file := range files {
+		s.runs(t, "validate", file)
+		for format, mark := range marks {
+			p := s.runs(t, "graph", "--format", format, file)
+			if !strings.Contains(p.out.String(), mark) {
+				t.Errorf("graph --format=%s of %s lacks %q:\n%s", format, filepath.Base(file), mark, p.out)
+			}
+		}
+		s.refused(t, exitEnvironment, []string{"source.shop", "127.0.0.1:1", "Check host, port"}, "tables", file)
+		s.refused(t, exitEnvironment, []string{"PG-001"}, "validate", "--connect", file)
+	}
+}
+
+// TestFaultTables lists a shop's tables: what is taken and why.
+func TestFaultTables(t *testing.T) {
+	pg := pipetest.Postgres(t, "log_min_messages=panic")
+	s := newScene(t, pg)
+	pipetest.Exec(t, s.source, "CREATE TABLE secret (id int PRIMARY KEY)", "CREATE UNLOGGED TABLE scratch (id int PRIMARY KEY)",
+		"CREATE VIEW seen AS SELECT * FROM items", "CREATE TABLE keyless (v text)")
+	file := s.file(t, "run.hcl", stateInFile+replaced(t, fromItems, "  status_interval", "  exclude = [\"public.secret\"]\n  status_interval")+toCopy)
+	p := s.runs(t, "tables", file)
+	rows := map[string]string{}
+	for line := range strings.Lines(p.out.String()) {
+		fields := strings.Fields(line)
+		for _, name := range []string{"public.items", "public.secret", "public.scratch", "public.seen", "public.keyless"} {
+			if len(fields) > 0 && strings.Contains(line, name) {
+				rows[name] += line
+			}
+		}
+	}
+	for name, why := range map[string]string{"public.items": "id", "public.secret": "exclude", "public.scratch": "unlogged",
+		"public.seen": "view", "public.keyless": "public.keyless"} {
+		if !strings.Contains(rows[name], why) {
+			t.Errorf("the line of %s does not say %q:\n%s", name, why, p.out)
+		}
+	}
+	var e struct {
+		OK     bool
+		Result json.RawMessage
+	}
+	p = s.runs(t, "tables", "--json", file)
+	if err := json.Unmarshal([]byte(p.out.String()), &e); err != nil || !e.OK || !strings.Contains(string(e.Result), "public.items") &&
+		!strings.Contains(string(e.Result), `"items"`) {
+		t.Errorf("%v:\n%s", err, p.out)
+	}
+}
+
+// Memory: the rows, half by a snapshot and half by the stream, and what a process may take with them.
+const (
+	memoryRows  = 600_000
+	memoryLimit = 128 << 20
+)
+
+// TestFaultMemory: without any setting of the runtime, peak memory stays within its bound.
+func TestFaultMemory(t *testing.T) {
+	t.Setenv("GOMEMLIMIT", "")
+	t.Setenv("GOGC", "")
+	pg := pipetest.Postgres(t, "log_min_messages=panic", "max_wal_size=4GB")
+	for name, sink := range map[string]string{"postgres": stateInSink + fromItems + toCopy, "kafka": stateInFile + fromItems + toTopics} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t, pg)
+			if name == "kafka" {
+				s.openBus(t)
+			}
+			file := s.file(t, "run.hcl", sink)
+			half := memoryRows / 2
+			insert := "INSERT INTO items SELECT i, repeat(md5(i::text), 6) FROM generate_series($1::int, $2::int) i"
+			fill := func(from, to int) {
+				pipetest.QueryText(t, s.source, insert, from, to)
+			}
+			fill(1, half) // these come by the snapshot
+			p := s.start(t, "run", "--until-caught-up", file)
+			if code := p.ends(t, 2*time.Minute); code != exitOK {
+				t.Fatalf("exit code %d", code)
+			}
+			checkPeak(t, "snapshot", p)
+			fill(half+1, memoryRows) // and these by the stream, in one transaction
+			p = s.start(t, "run", "--until-caught-up", file)
+			if code := p.ends(t, 2*time.Minute); code != exitOK {
+				t.Fatalf("exit code %d", code)
+			}
+			checkPeak(t, "stream", p)
+		})
+	}
+}
+
+func checkPeak(t *testing.T, what string, p *process) {
+	t.Helper()
+	usage, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	if !ok {
+		t.Fatal("no resource usage on this system")
+	}
+	peak := usage.Maxrss << 10 // kilobytes on Linux, getrusage(2)
+	t.Logf("%s: %d MB, %v of CPU", what, peak>>20, p.cmd.ProcessState.UserTime())
+	if peak > memoryLimit {
+		t.Errorf("%s: the peak is %d MB, want %d at most", what, peak>>20, memoryLimit>>20)
+	}
+}
