@@ -28,7 +28,8 @@ func attempted(from pipeline.Checkpoint) bool {
 // attempt records that a snapshot begins, before any of its rows. With it goes, in one transaction
 // where the sink has such, that what an earlier one may have delivered is void: rows that were
 // deleted since would stay for ever.
-func (r *runner) attempt(ctx context.Context, a snapshot.Attempt, wanted []*table, again bool, out pipeline.Output) error {
+func (r *runner) attempt(ctx context.Context, a snapshot.Attempt, wanted []*table, again bool,
+	out pipeline.Output) error {
 	b, err := out.New(ctx, snapshot.AttemptStream)
 	if err != nil {
 		return err
@@ -57,7 +58,8 @@ func void(b *pipeline.Batch, a snapshot.Attempt, wanted []*table) {
 // takes the place of the one that tells of them. That position stays until then: it is also what says
 // that the attempt's rows are void. Only where it sorts after the new one's, on a server that was set
 // back, it goes first: a sink would take the rows that say so for known.
-func (r *runner) supersede(ctx context.Context, a snapshot.Attempt, from pipeline.Checkpoint, out pipeline.Output) error {
+func (r *runner) supersede(ctx context.Context, a snapshot.Attempt, from pipeline.Checkpoint,
+	out pipeline.Output) error {
 	if err := forget(ctx, out, snapshot.Left(from)...); err != nil {
 		return err
 	}

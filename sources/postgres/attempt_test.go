@@ -192,7 +192,8 @@ func (w *world) live(l *life, done func() bool) error {
 		Sources: []engine.SourceNode{{Address: "source.test", Source: open(w, w.config)}},
 		Limits:  engine.Limits{Rows: 30, SaveEvery: 5 * time.Millisecond, Grace: time.Second}}
 	add := func(name string, to *target, strict bool) {
-		s := &targetSink{life: l, t: w.T, strict: strict, to: to, kept: to.cp.Clone(), held: map[pipeline.Stream][]func(){}}
+		s := &targetSink{life: l, t: w.T, strict: strict, to: to, kept: to.cp.Clone(),
+			held: map[pipeline.Stream][]func(){}}
 		var k pipeline.Sink = s
 		if strict {
 			k = keeperSink{s}
@@ -247,7 +248,8 @@ func (w *world) tidy(l *life) bool {
 // change changes the table while no process runs: rows that an attempt has delivered go.
 func (w *world) change(n int) {
 	w.Helper()
-	pipetest.Exec(w, w.dsn, fmt.Sprintf(`DELETE FROM a WHERE id %% 7 = %d`, n), fmt.Sprintf(`UPDATE a SET v = v || %d WHERE id %% 5 = 1`, n),
+	pipetest.Exec(w, w.dsn, fmt.Sprintf(`DELETE FROM a WHERE id %% 7 = %d`, n),
+		fmt.Sprintf(`UPDATE a SET v = v || %d WHERE id %% 5 = 1`, n),
 		fmt.Sprintf(`INSERT INTO a SELECT i, 'new' FROM generate_series(%d, %d) i`, 10000*n+10000, 10000*n+10020))
 }
 
@@ -292,7 +294,9 @@ func chunksLeft(to *target) int {
 
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{T: t, dsn: pg.Database(t), rng: rand.New(rand.NewPCG(seed, 7)), store: newTarget(), most: 40}
-	w.config = configOf(w.dsn, func(c *Config) { c.Snapshot, c.ChunkRows, c.Standby = policyInitial, 25, 10*time.Second })
+	w.config = configOf(w.dsn, func(c *Config) {
+		c.Snapshot, c.ChunkRows, c.Standby = policyInitial, 25, 10*time.Second
+	})
 	pipetest.Exec(t, w.dsn, `CREATE TABLE a (id int PRIMARY KEY, v text)`,
 		`INSERT INTO a SELECT i, repeat('v', 200) || i FROM generate_series(1, 600) i`, `ANALYZE a`)
 	return w
@@ -355,7 +359,8 @@ func TestSnapshotEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, 1)
 	w.keeper, w.plain = newTarget(), newTarget()
-	pipetest.Exec(t, w.dsn, `INSERT INTO a SELECT i, repeat('w', 500) FROM generate_series(1001, 6000) i`, `ANALYZE a`)
+	pipetest.Exec(t, w.dsn, `INSERT INTO a SELECT i, repeat('w', 500) FROM generate_series(1001, 6000) i`,
+		`ANALYZE a`)
 	w.config.ChunkRows = 10
 	l := &life{left: 1 << 30, slow: 2 * time.Millisecond}
 	began := time.Now()

@@ -38,7 +38,8 @@ func (s *stream) change(lsn uint64, data []byte) error {
 	case pgoutput.StreamCommit:
 		return s.streamCommit()
 	case pgoutput.BeginPrepare, pgoutput.Prepare, pgoutput.CommitPrepared, pgoutput.RollbackPrepared, pgoutput.StreamPrepare:
-		return failed(pipeline.Internal, "", "a %s message, although prepared transactions were not asked for", d.Kind)
+		return failed(pipeline.Internal, "", "a %s message, although prepared transactions were not asked for",
+			d.Kind)
 	}
 	return s.apply(d, lsn, data)
 }
@@ -120,7 +121,8 @@ func (s *stream) row(d *pgoutput.Decoder, lsn uint64, data []byte) error {
 	rel := s.last
 	if rel == nil || rel.oid != d.RelationID {
 		if rel = s.relations[d.RelationID]; rel == nil {
-			return failed(pipeline.Internal, "", "a change of relation %d, which was not described, at %s", d.RelationID, formatLSN(lsn))
+			return failed(pipeline.Internal, "", "a change of relation %d, which was not described, at %s",
+				d.RelationID, formatLSN(lsn))
 		}
 		s.last = rel
 	}
@@ -128,7 +130,8 @@ func (s *stream) row(d *pgoutput.Decoder, lsn uint64, data []byte) error {
 		return nil
 	}
 	if s.tx == nil {
-		return failed(pipeline.Internal, "", "a change of %s outside of a transaction at %s", rel.table, formatLSN(lsn))
+		return failed(pipeline.Internal, "", "a change of %s outside of a transaction at %s", rel.table,
+			formatLSN(lsn))
 	}
 	b, err := s.room()
 	if err != nil {
@@ -176,7 +179,8 @@ func (s *stream) truncate(d *pgoutput.Decoder, lsn uint64) error {
 	for _, oid := range d.Relations {
 		rel := s.relations[oid]
 		if rel == nil {
-			return failed(pipeline.Internal, "", "a truncate of relation %d, which was not described, at %s", oid, formatLSN(lsn))
+			return failed(pipeline.Internal, "", "a truncate of relation %d, which was not described, at %s",
+				oid, formatLSN(lsn))
 		}
 		if rel.table == nil || s.skip || s.tx == nil {
 			continue
@@ -224,7 +228,8 @@ func (s *stream) message(d *pgoutput.Decoder, lsn uint64) error {
 
 // messageSchema describes the rows of logical messages.
 func messageSchema(database string) *pipeline.Schema {
-	return &pipeline.Schema{System: pipeline.PostgreSQL, Database: database, Namespace: "pg_catalog", Table: "pg_logical_message",
+	return &pipeline.Schema{System: pipeline.PostgreSQL, Database: database, Namespace: "pg_catalog",
+		Table: "pg_logical_message",
 		Columns: []pipeline.Column{
 			{Name: "prefix", Kind: pipeline.Text, Type: "text", Precision: -1, Length: -1},
 			{Name: "content", Kind: pipeline.Bytes, Type: "bytea", Precision: -1, Length: -1},

@@ -50,7 +50,8 @@ func (c *Config) Check(ctx context.Context, env spec.Env, _ []*pipeline.Schema) 
 	}
 	if len(r.tables) == 0 {
 		return append(out, spec.Finding{Severity: spec.Error, Code: codeNoTables, Attr: "tables",
-			Summary: fmt.Sprintf("no table of database %s matches", r.server.Database), Fix: "pipe tables shows what is there"})
+			Summary: fmt.Sprintf("no table of database %s matches", r.server.Database),
+			Fix:     "pipe tables shows what is there"})
 	}
 	if streamed := withoutPolicy(r.tables, policyOnly); len(streamed) > 0 {
 		out = append(out, r.checkUpstream(ctx, streamed)...)
@@ -75,18 +76,21 @@ func (c *Config) checkServer(s server) []spec.Finding {
 	}
 	if s.SenderTimeout > 0 && c.StatusInterval > s.SenderTimeout/statusPerWait {
 		out = append(out, spec.Finding{Severity: spec.Info, Code: codeSettings, Attr: "status_interval",
-			Summary: fmt.Sprintf("status_interval is shortened to a third of wal_sender_timeout (%v)", s.SenderTimeout)})
+			Summary: fmt.Sprintf("status_interval is shortened to a third of wal_sender_timeout (%v)",
+				s.SenderTimeout)})
 	}
 	return out
 }
 
 func (c *Config) checkTLS(conn *pgconn.PgConn) []spec.Finding {
 	if c.plain(conn) {
-		return []spec.Finding{{Severity: spec.Warning, Code: codeNoTLS, Attr: "dsn", Summary: plainSummary, Fix: plainFix}}
+		return []spec.Finding{{Severity: spec.Warning, Code: codeNoTLS, Attr: "dsn", Summary: plainSummary,
+			Fix: plainFix}}
 	}
 	if cfg, err := c.config(); err == nil && c.fallsBack(cfg) {
 		return []spec.Finding{{Severity: spec.Warning, Code: codeNoTLS, Attr: "dsn",
-			Summary: "sslmode is prefer: the connection may silently go without TLS", Fix: `sslmode = "verify-full"`}}
+			Summary: "sslmode is prefer: the connection may silently go without TLS",
+			Fix:     `sslmode = "verify-full"`}}
 	}
 	return nil
 }
@@ -128,7 +132,8 @@ func (r *runner) checkUpstream(ctx context.Context, tables []*table) []spec.Find
 	}
 	if s != nil && s.WALStatus == "unreserved" {
 		out = append(out, spec.Finding{Severity: spec.Warning, Code: codeSlot, Attr: "slot",
-			Summary: fmt.Sprintf("slot %s is about to be lost", r.config.Slot), Fix: "raise max_slot_wal_keep_size, or read faster"})
+			Summary: fmt.Sprintf("slot %s is about to be lost", r.config.Slot),
+			Fix:     "raise max_slot_wal_keep_size, or read faster"})
 	}
 	return out
 }
@@ -164,7 +169,8 @@ func (c *Config) list(ctx context.Context, env spec.Env) ([]spec.TableInfo, erro
 		if err != nil {
 			return nil, &pipeline.Error{Class: pipeline.Input, Table: p.String(), Err: err}
 		}
-		out = append(out, spec.TableInfo{Schema: schema, Taken: p.Taken, Why: p.Why, Snapshot: set.Policy, Rows: p.Rows,
+		out = append(out, spec.TableInfo{Schema: schema, Taken: p.Taken, Why: p.Why, Snapshot: set.Policy,
+			Rows:  p.Rows,
 			Bytes: p.Bytes, Omitted: set.Omit, Identity: p.IdentityText()})
 	}
 	return out, nil

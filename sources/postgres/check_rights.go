@@ -13,9 +13,11 @@ import (
 func (r *runner) mayPublish(tables []*table) error {
 	sql := "CREATE PUBLICATION " + quoteName(r.config.Publication) + " FOR TABLE " + r.members(tables)
 	if !r.server.Creates {
-		return failed(pipeline.Environment, fmt.Sprintf("GRANT CREATE ON DATABASE %s TO %s; or, as another role: %s",
+		return failed(pipeline.Environment, fmt.Sprintf("GRANT CREATE ON DATABASE %s TO %s; or, as another "+
+			"role: %s",
 			quoteName(r.server.Database), quoteName(r.server.Role), sql),
-			"role %s may not create the publication: it has no CREATE on database %s", r.server.Role, r.server.Database)
+			"role %s may not create the publication: it has no CREATE on database "+
+				"%s", r.server.Role, r.server.Database)
 	}
 	for _, t := range tables {
 		if !t.Owned {

@@ -60,7 +60,8 @@ const (
 
 // Spec describes the block.
 func (c *Config) Spec(b *spec.Block) {
-	b.Doc("Reads a PostgreSQL database (10 or later): the rows that are there, then every change through a logical replication slot.")
+	b.Doc("Reads a PostgreSQL database (10 or later): the rows that are there, then every change through a " +
+		"logical replication slot.")
 	b.Connection("postgres", &c.Connection)
 	spec.Attr(b, "slot", &c.Slot).Required().Example(`"pipe_shop"`).
 		Doc("Name of the replication slot: lower case letters, digits and underscores, at most 63.")
@@ -72,11 +73,14 @@ func (c *Config) Spec(b *spec.Block) {
 		Doc("Patterns of the tables to read.")
 	spec.Attr(b, "exclude", &c.Exclude).Doc("Patterns of tables to leave out although tables names them.")
 	policy := spec.Attr(b, "snapshot", &c.Snapshot).OneOf(policyInitial, policyNever, policyOnly).
-		Doc("initial: the rows that are there once, then changes. never: changes alone. only: the rows, then the run ends.")
+		Doc("initial: the rows that are there once, then changes. never: changes alone. only: the rows, then " +
+			"the run ends.")
 	spec.Default(policy, &c.Snapshot, policyInitial)
-	workers := spec.Attr(b, "workers", &c.Workers).Range(1, maxWorkers).Doc("Connections that read a snapshot at once.")
+	workers := spec.Attr(b, "workers", &c.Workers).Range(1, maxWorkers).
+		Doc("Connections that read a snapshot at once.")
 	spec.Default(workers, &c.Workers, defaultWorkers)
-	chunk := spec.Attr(b, "chunk_rows", &c.ChunkRows).Range(1, maxChunkRows).Doc("Rows of a snapshot read in one piece, about.")
+	chunk := spec.Attr(b, "chunk_rows", &c.ChunkRows).Range(1, maxChunkRows).
+		Doc("Rows of a snapshot read in one piece, about.")
 	spec.Default(chunk, &c.ChunkRows, defaultChunk)
 	c.streamSpec(b)
 	spec.Blocks(b, "table", []string{"pattern"}, &c.TableBlocks, tableSpec)
@@ -87,19 +91,24 @@ func (c *Config) Spec(b *spec.Block) {
 // streamSpec describes the attributes about the stream.
 func (c *Config) streamSpec(b *spec.Block) {
 	streaming := spec.Attr(b, "streaming", &c.Streaming).OneOf("auto", "on", "off").
-		Doc("Whether the server may send large transactions before they commit (PostgreSQL 14 or later). They are held here until they do.")
+		Doc("Whether the server may send large transactions before they commit (PostgreSQL 14 or later). They " +
+			"are held here until they do.")
 	spec.Default(streaming, &c.Streaming, "auto")
 	binary := spec.Attr(b, "binary", &c.Binary).OneOf("auto", "on", "off").
-		Doc("Whether values come in binary form (PostgreSQL 14 or later), which is faster. auto: where every column has a type that allows it.")
+		Doc("Whether values come in binary form (PostgreSQL 14 or later), which is faster. auto: where every " +
+			"column has a type that allows it.")
 	spec.Default(binary, &c.Binary, "auto")
 	spill := spec.Attr(b, "spill", &c.Spill).Range(1<<20, 1<<40).
-		Doc("Memory for transactions that are being streamed; what exceeds it waits in files in the state directory.")
+		Doc("Memory for transactions that are being streamed; what exceeds it waits in files in the state " +
+			"directory.")
 	spec.Default(spill, &c.Spill, defaultSpill)
-	status := spec.Attr(b, "status_interval", &c.StatusInterval).Range(int64(100*time.Millisecond), int64(maxStatus)).
+	status := spec.Attr(b, "status_interval", &c.StatusInterval).
+		Range(int64(100*time.Millisecond), int64(maxStatus)).
 		Doc("How often the server is told what is saved. It must be well below wal_sender_timeout.")
 	spec.Default(status, &c.StatusInterval, 10*time.Second)
 	spec.Attr(b, "heartbeat", &c.Heartbeat).Range(0, int64(24*time.Hour)).
-		Doc("Writes a logical message this often, for databases that are quiet for longer than WAL may be kept. Off unless given; idle slots advance without it.")
+		Doc("Writes a logical message this often, for databases that are quiet for longer than WAL may be kept. " +
+			"Off unless given; idle slots advance without it.")
 	slot := spec.Attr(b, "slot_timeout", &c.SlotTimeout).Range(int64(time.Second), int64(24*time.Hour)).
 		Doc("How long creating the slot may wait for transactions that were open before.")
 	spec.Default(slot, &c.SlotTimeout, time.Minute)
@@ -117,14 +126,19 @@ func (c *Config) streamSpec(b *spec.Block) {
 // tableSpec describes the nested block table.
 func tableSpec(b *spec.Block, t *TableConfig, labels []string) {
 	t.Pattern = labels[0]
-	b.Doc("Settings for the tables that the pattern names. The first block that matches wins; an exact name wins over a pattern.")
+	b.Doc("Settings for the tables that the pattern names. The first block that matches wins; an exact name " +
+		"wins over a pattern.")
 	spec.Attr(b, "where", &t.Where).Example(`row.amount > 100`).
-		Doc("Rows to read, in snapshot and stream. An update whose old row was in and whose new is not becomes a delete.")
+		Doc("Rows to read, in snapshot and stream. An update whose old row was in and whose new is not becomes " +
+			"a delete.")
 	spec.Attr(b, "omit", &t.Omit).Doc("Columns to leave out.")
-	spec.Attr(b, "key", &t.Key).Doc("Columns that identify a row; without it the replica identity index's or the primary key's.")
-	spec.Attr(b, "snapshot", &t.Snapshot).OneOf(policyInitial, policyNever, policyOnly).Doc("As the source's, for these tables.")
+	spec.Attr(b, "key", &t.Key).
+		Doc("Columns that identify a row; without it the replica identity index's or the primary key's.")
+	spec.Attr(b, "snapshot", &t.Snapshot).OneOf(policyInitial, policyNever, policyOnly).
+		Doc("As the source's, for these tables.")
 	spec.Attr(b, "chunk_rows", &t.ChunkRows).Range(1, maxChunkRows).Doc("As the source's, for these tables.")
-	spec.Attr(b, "workers", &t.Workers).Range(1, maxWorkers).Doc("At most this many of the source's workers read these tables at once.")
+	spec.Attr(b, "workers", &t.Workers).Range(1, maxWorkers).
+		Doc("At most this many of the source's workers read these tables at once.")
 	spec.Attr(b, "chunk_by", &t.ChunkBy).Doc("Column to cut the snapshot by, instead of the key.")
 }
 

@@ -45,7 +45,8 @@ func (c *Config) classified(err error) error {
 	}
 	var connect *pgconn.ConnectError
 	if errors.As(err, &connect) {
-		return &pipeline.Error{Class: pipeline.Retryable, Err: err, Hint: "Check host, port and that the server runs"}
+		return &pipeline.Error{Class: pipeline.Retryable, Err: err,
+			Hint: "Check host, port and that the server runs"}
 	}
 	if isConnectionLoss(err) {
 		return &pipeline.Error{Class: pipeline.Retryable, Err: err}
@@ -71,18 +72,22 @@ func (c *Config) stateClass(pg *pgconn.PgError) (pipeline.Class, string) {
 	case stateUndefinedObject:
 		if strings.HasPrefix(pg.Message, "publication") {
 			return pipeline.Environment, fmt.Sprintf("The slot decodes changes from before the publication existed. "+
-				"Create the publication before the slot: SELECT pg_drop_replication_slot(%s), then start with a new snapshot",
+				"Create the publication before the slot: SELECT pg_drop_replication_slot(%s), "+
+				"then start with a new snapshot",
 				quoteLiteral(c.Slot))
 		}
 		return pipeline.Environment, ""
 	case stateNoPrivilege:
-		return pipeline.Environment, "Grant the role what is missing: ALTER ROLE ... REPLICATION; GRANT SELECT ON ... TO ...; GRANT CREATE ON DATABASE ... TO ..."
+		return pipeline.Environment, "Grant the role what is missing: ALTER ROLE ... REPLICATION; GRANT SELECT " +
+			"ON ... TO ...; GRANT CREATE ON DATABASE ... TO ..."
 	case stateConfigLimit:
-		return pipeline.Environment, "Raise max_replication_slots or max_wal_senders, or drop an unused slot: SELECT * FROM pg_replication_slots"
+		return pipeline.Environment, "Raise max_replication_slots or max_wal_senders, or drop an unused slot: " +
+			"SELECT * FROM pg_replication_slots"
 	case stateTooManyConns:
 		return pipeline.Retryable, "Raise max_connections or max_wal_senders"
 	case stateBadPassword, stateBadAuthorization:
-		return pipeline.Environment, "Check user and password, that the role has REPLICATION, and that pg_hba.conf lets it connect to the database"
+		return pipeline.Environment, "Check user and password, that the role has REPLICATION, and that " +
+			"pg_hba.conf lets it connect to the database"
 	case stateNoDatabase:
 		return pipeline.Environment, "Check the database's name"
 	case stateInternal:
@@ -113,7 +118,8 @@ const hintWALLevel = "ALTER SYSTEM SET wal_level = 'logical', then restart the s
 
 // lostHint says what to do about a slot that cannot give what is missing.
 func (c *Config) lostHint() string {
-	return fmt.Sprintf("Changes are missing for good. SELECT pg_drop_replication_slot(%s), remove this source's saved position, "+
+	return fmt.Sprintf("Changes are missing for good. SELECT pg_drop_replication_slot(%s), remove "+
+		"this source's saved position, "+
 		"and start again with a snapshot; raise max_slot_wal_keep_size to keep more", quoteLiteral(c.Slot))
 }
 

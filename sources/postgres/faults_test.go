@@ -57,7 +57,8 @@ func TestHugeTransaction(t *testing.T) {
 	var before runtime.MemStats
 	runtime.ReadMemStats(&before)
 	marks := out.marks.Load()
-	pipetest.Exec(t, dsn, fmt.Sprintf(`INSERT INTO a SELECT i, repeat('v', 200) FROM generate_series(1, %d) i`, rows))
+	pipetest.Exec(t, dsn, fmt.Sprintf(`INSERT INTO a SELECT i, repeat('v', 200) FROM generate_series(1, %d) i`,
+		rows))
 	eventually(t, "the transaction", func() bool { return out.rows.Load() >= rows && out.marks.Load() > marks })
 	stop()
 	<-done
@@ -89,7 +90,8 @@ func TestPreparedTransactions(t *testing.T) {
 	pipetest.Exec(t, dsn, `COMMIT PREPARED 'kept'`, `COMMIT PREPARED 'large'`, `INSERT INTO a VALUES (4, 'after')`)
 	again.Out.WaitRows(t, 402)
 	got := shown(again.Out)
-	if len(got) != 402 || got[0] != "insert public.a - -> 1,kept" || !strings.HasPrefix(got[400], "insert public.a - -> 1400,") ||
+	if len(got) != 402 || got[0] != "insert public.a - -> 1,kept" ||
+		!strings.HasPrefix(got[400], "insert public.a - -> 1400,") ||
 		got[401] != "insert public.a - -> 4,after" {
 		t.Errorf("%d rows: %s ... %s", len(got), got[0], got[len(got)-1])
 	}
@@ -107,7 +109,8 @@ func TestSlotInvalidatedWhileActive(t *testing.T) {
 	end := background(t, src, nil, out)
 	streaming(t, src)
 	for range 4 { // nothing is committed, so the slot stays where it is
-		pipetest.Exec(t, dsn, `INSERT INTO noise SELECT repeat('x', 1000) FROM generate_series(1, 20000)`, `SELECT pg_switch_wal()`, `CHECKPOINT`)
+		pipetest.Exec(t, dsn, `INSERT INTO noise SELECT repeat('x', 1000) FROM generate_series(1, 20000)`,
+			`SELECT pg_switch_wal()`, `CHECKPOINT`)
 	}
 	if err := end(); pipeline.ClassOf(err) != pipeline.Retryable {
 		t.Errorf("class %d: %v", pipeline.ClassOf(err), err)

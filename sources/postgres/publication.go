@@ -29,7 +29,8 @@ func loadPublication(ctx context.Context, conn *pgconn.PgConn, name string, vers
 		return nil, err
 	}
 	p := &publication{AllTables: row[0] == "t", ViaRoot: row[1] == "true", Filtered: row[2] == "t"}
-	err = eachRow(ctx, conn, "SELECT schemaname, tablename FROM pg_catalog.pg_publication_tables WHERE pubname = "+quoteLiteral(name),
+	err = eachRow(ctx, conn, "SELECT schemaname, tablename FROM pg_catalog.pg_publication_tables "+
+		"WHERE pubname = "+quoteLiteral(name),
 		nil, func(f *fields) { p.Tables = append(p.Tables, f.text()+"\x00"+f.text()) })
 	if err != nil {
 		return nil, errQuery("read the publication", err)
@@ -50,7 +51,8 @@ func (r *runner) publish(ctx context.Context, tables []*table) error {
 		return err
 	}
 	if p == nil && r.config.creates("publication") && r.env.DryRun {
-		r.env.Log.Warn("the publication does not exist and a dry run makes none: the rows that are there are shown, no changes",
+		r.env.Log.Warn("the publication does not exist and a dry run makes none: the rows that are there are "+
+			"shown, no changes",
 			"publication", r.config.Publication)
 		r.unpublished, r.tables = true, withoutPolicy(r.tables, policyNever)
 		return nil
@@ -62,7 +64,8 @@ func (r *runner) publish(ctx context.Context, tables []*table) error {
 		return r.createPublication(ctx, tables)
 	}
 	if p.AllTables {
-		r.env.Log.Warn("the publication is FOR ALL TABLES: tables without a replica identity cannot be updated by anybody",
+		r.env.Log.Warn("the publication is FOR ALL TABLES: tables without a replica identity cannot be updated "+
+			"by anybody",
 			"publication", r.config.Publication)
 		return r.checkPublication(p, tables)
 	}
@@ -129,7 +132,8 @@ func (r *runner) members(tables []*table) string {
 func (r *runner) checkPublication(p *publication, tables []*table) error {
 	name := r.config.Publication
 	if p == nil {
-		hint := fmt.Sprintf("CREATE PUBLICATION %s FOR TABLE %s (before the slot)", quoteName(name), r.members(tables))
+		hint := fmt.Sprintf("CREATE PUBLICATION %s FOR TABLE %s (before the slot)", quoteName(name),
+			r.members(tables))
 		return failed(pipeline.Environment, hint, "publication %s does not exist", name)
 	}
 	var missing []string
@@ -138,7 +142,8 @@ func (r *runner) checkPublication(p *publication, tables []*table) error {
 			continue
 		}
 		if t.Kind == kindPartitioned && !p.ViaRoot && slices.Contains(p.Direct, t.OID) {
-			return failed(pipeline.Environment, fmt.Sprintf("ALTER PUBLICATION %s SET (publish_via_partition_root = true)", quoteName(name)),
+			return failed(pipeline.Environment, fmt.Sprintf("ALTER PUBLICATION %s SET "+
+				"(publish_via_partition_root = true)", quoteName(name)),
 				"publication %s publishes the partitions of %s under their own names", name, t)
 		}
 		missing = append(missing, t.Quoted())
@@ -146,7 +151,8 @@ func (r *runner) checkPublication(p *publication, tables []*table) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return failed(pipeline.Environment, fmt.Sprintf("ALTER PUBLICATION %s ADD TABLE %s, or exclude them", quoteName(name), strings.Join(missing, ", ")),
+	return failed(pipeline.Environment, fmt.Sprintf("ALTER PUBLICATION %s ADD TABLE %s, or exclude them",
+		quoteName(name), strings.Join(missing, ", ")),
 		"publication %s lacks %d of the tables", name, len(missing))
 }
 

@@ -78,7 +78,8 @@ func (p *Replay) Message(lsn uint64, data []byte) error {
 		return &pipeline.Error{Class: pipeline.Internal, Err: err}
 	}
 	if p.dec.Kind == pgoutput.StreamStart {
-		return failed(pipeline.Input, "Record with streaming off", "a transaction that was streamed before its commit")
+		return failed(pipeline.Input, "Record with streaming off",
+			"a transaction that was streamed before its commit")
 	}
 	if t := p.stream.table(p.dec.RelationID); t != nil && !t.fits(&p.dec) {
 		return failed(pipeline.Input, "Describe the table as it was when the messages were recorded",

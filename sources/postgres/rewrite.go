@@ -63,7 +63,8 @@ func (s *stream) remade(fresh *table) error {
 // to be right.
 func (s *stream) resnapshot(t *table, why string) error {
 	if s.config.Rewrites == rewritesIgnore {
-		s.env.Log.Warn("a table was rewritten: its rows downstream keep their old values", "table", t.String(), "why", why)
+		s.env.Log.Warn("a table was rewritten: its rows downstream keep their old values", "table", t.String(),
+			"why", why)
 		return nil
 	}
 	if err := s.emit(); err != nil {

@@ -13,18 +13,22 @@ import (
 // source stops, also when it is started again, until it is told that this is right.
 func TestRewriteStops(t *testing.T) {
 	dsn := pg.Database(t)
-	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY, n int, v varchar(5))`, `INSERT INTO a VALUES (1, 5, 'x')`)
+	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY, n int, v varchar(5))`,
+		`INSERT INTO a VALUES (1, 5, 'x')`)
 	c := configOf(dsn)
 	src, out := open(t, c), &pipetest.Collect{}
 	end := background(t, src, nil, out)
 	streaming(t, src)
-	pipetest.Exec(t, dsn, `ALTER TABLE a ALTER n TYPE bigint, ALTER v TYPE text`, `INSERT INTO a VALUES (2, 6, 'longer than five')`)
+	pipetest.Exec(t, dsn, `ALTER TABLE a ALTER n TYPE bigint, ALTER v TYPE text`,
+		`INSERT INTO a VALUES (2, 6, 'longer than five')`)
 	out.WaitRows(t, 1) // widened, which is not a reason to stop
-	pipetest.Exec(t, dsn, `ALTER TABLE a ALTER n TYPE text USING (n * 2)::text`, `INSERT INTO a VALUES (3, 'seven', 'y')`)
+	pipetest.Exec(t, dsn, `ALTER TABLE a ALTER n TYPE text USING (n * 2)::text`,
+		`INSERT INTO a VALUES (3, 'seven', 'y')`)
 	wantStop := func(err error) {
 		t.Helper()
 		if pipeline.ClassOf(err) != pipeline.Environment || !strings.Contains(err.Error(), "public.a") ||
-			!strings.Contains(err.Error(), "new snapshot") || !strings.Contains(pipeline.HintOf(err), `rewrites = "ignore"`) {
+			!strings.Contains(err.Error(), "new snapshot") || !strings.Contains(pipeline.HintOf(err),
+			`rewrites = "ignore"`) {
 			t.Fatalf("got class %d: %v", pipeline.ClassOf(err), err)
 		}
 	}
@@ -71,7 +75,8 @@ func TestTableRenamed(t *testing.T) {
 			if !stops {
 				r := pipetest.Run(t, src, nil, out)
 				streaming(t, src)
-				pipetest.Exec(t, dsn, `INSERT INTO a VALUES (1)`, `ALTER TABLE a RENAME TO b`, `INSERT INTO b VALUES (2)`)
+				pipetest.Exec(t, dsn, `INSERT INTO a VALUES (1)`, `ALTER TABLE a RENAME TO b`,
+					`INSERT INTO b VALUES (2)`)
 				wantRows(t, out, "insert public.a - -> 1", "insert public.b - -> 2")
 				r.Stop()
 				return

@@ -174,7 +174,8 @@ func (r *runner) start(ctx context.Context, from pipeline.Checkpoint, out pipeli
 		return r.startBeside(ctx, s, wanted, from, out)
 	}
 	if s != nil { // left by a first start that did not get as far as saving a position
-		r.env.Log.Warn("dropping the slot: no position was saved, so the snapshot is taken anew", "slot", r.config.Slot)
+		r.env.Log.Warn("dropping the slot: no position was saved, so the snapshot is taken anew", "slot",
+			r.config.Slot)
 		if err := r.dropSlot(ctx); err != nil {
 			return 0, err
 		}
@@ -189,7 +190,8 @@ func (r *runner) start(ctx context.Context, from pipeline.Checkpoint, out pipeli
 
 // startBeside starts from a slot made by somebody else: its own snapshot is gone, so a temporary
 // slot gives one, and the stream begins at that one's consistent point.
-func (r *runner) startBeside(ctx context.Context, s *slot, wanted []*table, from pipeline.Checkpoint, out pipeline.Output) (uint64, error) {
+func (r *runner) startBeside(ctx context.Context, s *slot, wanted []*table, from pipeline.Checkpoint,
+	out pipeline.Output) (uint64, error) {
 	if len(wanted) == 0 {
 		return s.Confirmed, r.markStart(ctx, s.Confirmed, out)
 	}
@@ -238,7 +240,8 @@ func (r *runner) snapshotOnly(ctx context.Context, from pipeline.Checkpoint, out
 func (r *runner) resume(saved pipeline.Position, s *slot) (uint64, error) {
 	lsn, id, err := parsePosition(saved)
 	if err != nil {
-		return 0, &pipeline.Error{Class: pipeline.Environment, Pos: saved, Err: err, Hint: "The state belongs to another pipeline"}
+		return 0, &pipeline.Error{Class: pipeline.Environment, Pos: saved, Err: err,
+			Hint: "The state belongs to another pipeline"}
 	}
 	refused := func(hint, format string, args ...any) (uint64, error) {
 		e := failed(pipeline.Environment, hint, format, args...)
@@ -248,7 +251,8 @@ func (r *runner) resume(saved pipeline.Position, s *slot) (uint64, error) {
 	switch {
 	case id.system != r.identity.system:
 		return refused("Restore the state that belongs to this server, or remove it and start with a snapshot",
-			"the saved position belongs to the server with system identifier %d, this is %d", id.system, r.identity.system)
+			"the saved position belongs to the server with system identifier %d, this is "+
+				"%d", id.system, r.identity.system)
 	case s == nil:
 		return refused(r.config.lostHint(), "replication slot %s is gone", r.config.Slot)
 	}
@@ -260,14 +264,18 @@ func (r *runner) resume(saved pipeline.Position, s *slot) (uint64, error) {
 		return refused("After a fail-over or a point-in-time recovery, start again with a snapshot",
 			"the saved position is on timeline %d, the server is on %d", id.timeline, r.identity.timeline)
 	case lsn > r.server.Flushed:
-		return refused("The server was restored to an earlier point, or lost WAL in a crash: compare source and sinks, then start again with a snapshot",
-			"the saved position %s is ahead of the server, which is at %s", formatLSN(lsn), formatLSN(r.server.Flushed))
+		return refused("The server was restored to an earlier point, or lost WAL in a crash: compare source and "+
+			"sinks, then start again with a snapshot",
+			"the saved position %s is ahead of the server, which is at "+
+				"%s", formatLSN(lsn), formatLSN(r.server.Flushed))
 	case s.Confirmed > lsn:
-		return refused(r.config.lostHint(), "the slot %s was moved or made anew: it begins at %s, after the saved position %s",
+		return refused(r.config.lostHint(), "the slot %s was moved or made anew: it begins at %s, after the "+
+			"saved position %s",
 			r.config.Slot, formatLSN(s.Confirmed), formatLSN(lsn))
 	}
 	if s.WALStatus == "unreserved" {
-		r.env.Log.Warn("the slot is about to be lost: the server keeps less WAL than it needs", "slot", r.config.Slot)
+		r.env.Log.Warn("the slot is about to be lost: the server keeps less WAL than it needs", "slot",
+			r.config.Slot)
 	}
 	return lsn, nil
 }

@@ -62,11 +62,13 @@ func loadServer(ctx context.Context, conn *pgconn.PgConn) (server, error) {
 func (s server) refuse() error {
 	switch {
 	case s.Version < version10:
-		return failed(pipeline.Environment, "Upgrade the server", "server version %d has no logical replication, 10 is the first", s.Version)
+		return failed(pipeline.Environment, "Upgrade the server",
+			"server version %d has no logical replication, 10 is the first", s.Version)
 	case s.WALLevel != "logical":
 		return failed(pipeline.Environment, hintWALLevel, "wal_level is %s, logical is needed", s.WALLevel)
 	case !s.Replication:
-		return failed(pipeline.Environment, "ALTER ROLE "+quoteName(s.Role)+" REPLICATION (on a managed service, grant its replication role)",
+		return failed(pipeline.Environment, "ALTER ROLE "+quoteName(s.Role)+" REPLICATION (on a managed "+
+			"service, grant its replication role)",
 			"role %s may not use replication", s.Role)
 	}
 	return nil

@@ -51,11 +51,14 @@ func loadSlot(ctx context.Context, conn *pgconn.PgConn, name string) (*slot, err
 func (s *slot) refuse(c *Config, database string) error {
 	switch {
 	case s.Type != "logical" || s.Plugin != "pgoutput":
-		return failed(pipeline.Environment, "Set slot to another name", "slot %s is a %s slot of plugin %q, a logical one of pgoutput is needed", c.Slot, s.Type, s.Plugin)
+		return failed(pipeline.Environment, "Set slot to another name",
+			"slot %s is a %s slot of plugin %q, a logical one of pgoutput is needed", c.Slot, s.Type, s.Plugin)
 	case s.Database != database:
-		return failed(pipeline.Environment, "Set slot to another name", "slot %s belongs to database %s, not %s", c.Slot, s.Database, database)
+		return failed(pipeline.Environment, "Set slot to another name",
+			"slot %s belongs to database %s, not %s", c.Slot, s.Database, database)
 	case s.WALStatus == "lost":
-		return failed(pipeline.Environment, c.lostHint(), "slot %s is lost: the server removed WAL that it needs (max_slot_wal_keep_size)", c.Slot)
+		return failed(pipeline.Environment, c.lostHint(), "slot %s is lost: the server removed WAL that it "+
+			"needs (max_slot_wal_keep_size)", c.Slot)
 	}
 	return nil
 }
@@ -74,7 +77,8 @@ func (r *runner) awaitSlot(ctx context.Context) (*slot, error) {
 			r.env.Log.Info("the slot is in use, waiting as standby", "slot", r.config.Slot, "pid", s.PID)
 		}
 		if i >= polls {
-			return nil, failed(pipeline.Retryable, "Stop the process that reads the slot, or give this source its own slot",
+			return nil, failed(pipeline.Retryable, "Stop the process that reads the slot, or give this source "+
+				"its own slot",
 				"slot %s is in use by the process with pid %s", r.config.Slot, s.PID)
 		}
 		if err := pause(ctx, standbyPoll); err != nil {
@@ -162,13 +166,16 @@ func (r *runner) blocked(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return failed(pipeline.Retryable, "End those transactions (SELECT pg_terminate_backend(pid); ROLLBACK PREPARED 'gid'), or raise slot_timeout",
-		"creating slot %s took longer than %v: it waits for every transaction that was open before: %s", r.config.Slot, r.config.SlotTimeout, row[0])
+	return failed(pipeline.Retryable, "End those transactions (SELECT pg_terminate_backend(pid); ROLLBACK "+
+		"PREPARED 'gid'), or raise slot_timeout",
+		"creating slot %s took longer than %v: it waits for every transaction that was open before: "+
+			"%s", r.config.Slot, r.config.SlotTimeout, row[0])
 }
 
 // dropSlot drops the source's slot.
 func (r *runner) dropSlot(ctx context.Context) error {
-	return execute(ctx, r.admin, "drop the replication slot", "SELECT pg_catalog.pg_drop_replication_slot("+quoteLiteral(r.config.Slot)+")")
+	return execute(ctx, r.admin, "drop the replication slot",
+		"SELECT pg_catalog.pg_drop_replication_slot("+quoteLiteral(r.config.Slot)+")")
 }
 
 // creates reports whether the configuration lets what ("slot", "publication") be created.
@@ -176,7 +183,8 @@ func (c *Config) creates(what string) bool { return slices.Contains(c.Create, wh
 
 // missingSlot says that there is no slot and none may be made.
 func (c *Config) missingSlot() error {
-	return failed(pipeline.Environment, fmt.Sprintf("SELECT pg_create_logical_replication_slot(%s, 'pgoutput'), or create = [\"slot\"]", quoteLiteral(c.Slot)),
+	return failed(pipeline.Environment, fmt.Sprintf("SELECT pg_create_logical_replication_slot(%s, 'pgoutput'), "+
+		"or create = [\"slot\"]", quoteLiteral(c.Slot)),
 		"replication slot %s does not exist", c.Slot)
 }
 

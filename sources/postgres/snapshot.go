@@ -106,5 +106,6 @@ func (s *snapshotter) beginSQL() string {
 
 // tx is the transaction that the rows of a chunk belong to, the n-th on its stream.
 func (s *snapshotter) tx(n int) *pipeline.Tx {
-	return &pipeline.Tx{Snapshot: true, Pos: snapshot.Reached(n), LSN: s.LSN, Time: s.Taken.UnixMicro() - pipeline.EpochMicros}
+	return &pipeline.Tx{Snapshot: true, Pos: snapshot.Reached(n), LSN: s.LSN,
+		Time: s.Taken.UnixMicro() - pipeline.EpochMicros}
 }

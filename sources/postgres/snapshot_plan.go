@@ -188,7 +188,8 @@ func sampleSQL(p *part, names []string, n int) (string, error) {
 	for _, name := range names {
 		a := p.leaf.Attribute(name)
 		if a == nil {
-			return "", failed(pipeline.Input, "chunk_by names a column of the table", "there is no column %s to cut by", name)
+			return "", failed(pipeline.Input, "chunk_by names a column of the table",
+				"there is no column %s to cut by", name)
 		}
 		quoted, texts = append(quoted, quoteName(name)), append(texts, a.Output)
 	}

@@ -24,7 +24,8 @@ type snapshotWorker struct {
 
 // open connects a worker and hands its connection over from the driver, which copies each message
 // twice, to wire.
-func (s *snapshotter) open(ctx context.Context, parts map[string]*part, out pipeline.Output) (*snapshotWorker, error) {
+func (s *snapshotter) open(ctx context.Context, parts map[string]*part, out pipeline.Output) (*snapshotWorker,
+	error) {
 	conn, err := s.begin(ctx)
 	if err != nil {
 		return nil, err
@@ -132,7 +133,8 @@ func (r *chunkRead) unchanged(row []byte) error {
 	if len(row) > 0 && row[len(row)-1] == 't' {
 		return nil
 	}
-	return failed(pipeline.Retryable, "Avoid rewriting ALTER TABLE, TRUNCATE, CLUSTER and VACUUM FULL during a snapshot",
+	return failed(pipeline.Retryable, "Avoid rewriting ALTER TABLE, TRUNCATE, CLUSTER and VACUUM FULL during a "+
+		"snapshot",
 		"table %s was rewritten after the snapshot was taken", r.leaf)
 }
 

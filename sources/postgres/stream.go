@@ -110,7 +110,8 @@ func (r *runner) begun(start uint64) {
 // startReplication begins the stream (PostgreSQL documentation, "Logical Streaming Replication
 // Parameters").
 func (r *runner) startReplication(ctx context.Context, start uint64) error {
-	sql := fmt.Sprintf("START_REPLICATION SLOT %s LOGICAL %s (%s)", quoteName(r.slot), formatLSN(start), strings.Join(r.options(), ", "))
+	sql := fmt.Sprintf("START_REPLICATION SLOT %s LOGICAL %s (%s)", quoteName(r.slot), formatLSN(start),
+		strings.Join(r.options(), ", "))
 	stop := context.AfterFunc(ctx, func() { _ = r.repl.Conn().SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	front := r.repl.Frontend()
@@ -147,7 +148,8 @@ func (r *runner) options() []string {
 	if r.server.Version >= version14 && len(r.config.Messages) > 0 {
 		out = append(out, "messages 'true'")
 	}
-	return append([]string{fmt.Sprintf("proto_version '%d'", proto), "publication_names " + quoteLiteral(quoteName(r.config.Publication))}, out...)
+	return append([]string{fmt.Sprintf("proto_version '%d'", proto),
+		"publication_names " + quoteLiteral(quoteName(r.config.Publication))}, out...)
 }
 
 // binary reports whether values come in binary form: where every column's type allows it.
@@ -269,7 +271,8 @@ func (s *stream) data(data []byte) error {
 	if len(data) == 18 && data[0] == 'k' {
 		return s.keepalive(binary.BigEndian.Uint64(data[1:]), data[17] == 1)
 	}
-	return failed(pipeline.Internal, "", "replication message of type %q and %d bytes", data[:min(1, len(data))], len(data))
+	return failed(pipeline.Internal, "", "replication message of type %q and %d bytes", data[:min(1,
+		len(data))], len(data))
 }
 
 // keepalive hears that the server has sent everything before end. Only with no transaction open is

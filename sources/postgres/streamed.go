@@ -95,7 +95,8 @@ func (s *stream) tableOf(d *pgoutput.Decoder) (*table, error) {
 // replace makes fresh the table from here on.
 func (s *stream) replace(known, fresh *table) error {
 	if known == nil {
-		s.env.Log.Warn("a table appeared in the stream: rows that it had before are not copied", "table", fresh.String())
+		s.env.Log.Warn("a table appeared in the stream: rows that it had before are not copied", "table",
+			fresh.String())
 		s.tables = append(s.tables, fresh)
 		return nil
 	}
@@ -106,7 +107,8 @@ func (s *stream) replace(known, fresh *table) error {
 		for i := range fresh.Schema.Columns {
 			if c := &fresh.Schema.Columns[i]; !pgtext.BinaryOK(c) {
 				*known = *fresh
-				return failed(pipeline.Retryable, "", "column %s of table %s, of type %s, came to be: starting again with values as text", c.Name, fresh, c.Type)
+				return failed(pipeline.Retryable, "", "column %s of table %s, of type %s, came to be: starting "+
+					"again with values as text", c.Name, fresh, c.Type)
 			}
 		}
 	}
@@ -185,7 +187,8 @@ func (s *stream) reload(ctx context.Context, d *pgoutput.Decoder) (*table, error
 		}
 	}
 	if s.named(d) { // dropped or renamed since
-		return s.settings.table(c, &relation{OID: d.RelationID, Namespace: namespaceOf(d), Name: string(d.Name), Kind: kindTable})
+		return s.settings.table(c, &relation{OID: d.RelationID, Namespace: namespaceOf(d),
+			Name: string(d.Name), Kind: kindTable})
 	}
 	return nil, nil
 }
@@ -207,7 +210,10 @@ func (s *stream) asDescribed(ctx context.Context, now *table, d *pgoutput.Decode
 			a = *old
 		}
 		if a.Type.OID != c.TypeID || a.Type.Mod != c.Mod {
-			if a.Type, err = s.typeOf(ctx, c, func(sql string) ([]string, error) { return queryRow(ctx, conn, "read a type", sql) }); err != nil {
+			if a.Type, err = s.typeOf(ctx, c, func(sql string) ([]string, error) {
+				return queryRow(ctx, conn,
+					"read a type", sql)
+			}); err != nil {
 				return nil, err
 			}
 		}
@@ -244,7 +250,8 @@ func renumber(from, to *relation) []int16 {
 }
 
 // typeOf describes a type by its number; one that is gone keeps its values' text.
-func (s *stream) typeOf(ctx context.Context, c pgoutput.RelationColumn, row func(string) ([]string, error)) (pgtext.Type, error) {
+func (s *stream) typeOf(ctx context.Context, c pgoutput.RelationColumn, row func(string) ([]string,
+	error)) (pgtext.Type, error) {
 	conn, err := s.config.connect(ctx)
 	if err != nil {
 		return pgtext.Type{}, err
@@ -254,7 +261,9 @@ func (s *stream) typeOf(ctx context.Context, c pgoutput.RelationColumn, row func
 	if err := ts.load(ctx, conn, map[uint32]bool{c.TypeID: true}); err != nil {
 		return pgtext.Type{}, errQuery("read a type", err)
 	}
-	format, err := row(fmt.Sprintf("SELECT pg_catalog.format_type(t.oid, %[2]d), coalesce(pg_catalog.format_type(nullif(t.typelem, 0), %[2]d), '') FROM pg_catalog.pg_type t WHERE t.oid = %[1]d", c.TypeID, c.Mod))
+	format, err := row(fmt.Sprintf("SELECT pg_catalog.format_type(t.oid, %[2]d), "+
+		"coalesce(pg_catalog.format_type(nullif(t.typelem, 0), %[2]d), '') FROM pg_catalog.pg_type t WHERE "+
+		"t.oid = %[1]d", c.TypeID, c.Mod))
 	if err != nil || format == nil {
 		return pgtext.Type{OID: c.TypeID, Mod: c.Mod, Format: fmt.Sprintf("type %d", c.TypeID), Class: 'b'}, err
 	}
@@ -293,7 +302,8 @@ func (rel *streamed) fill(a *pipeline.Arena, row *pipeline.Row, d *pgoutput.Deco
 
 // tuple decodes a tuple; keyOnly: columns outside of the replica identity were not sent, though
 // their place says NULL.
-func (rel *streamed) tuple(a *pipeline.Arena, cols []pgoutput.Column, data []byte, keyOnly bool) ([]pipeline.Value, error) {
+func (rel *streamed) tuple(a *pipeline.Arena, cols []pgoutput.Column, data []byte,
+	keyOnly bool) ([]pipeline.Value, error) {
 	if len(cols) != len(rel.plan) {
 		return nil, fmt.Errorf("a tuple of %d columns, the table was described with %d", len(cols), len(rel.plan))
 	}
