@@ -89,9 +89,7 @@ func (b *bus) guard(t *testing.T, password string) {
 	if b.registry, err = registry.New(registry.Config{User: "app", Password: password}); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.http.Close(); err != nil {
-		t.Fatal(err)
-	}
+	b.closeRegistry(t)
 	b.openRegistry(t)
 }
 

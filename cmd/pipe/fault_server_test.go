@@ -98,7 +98,7 @@ func (s *scene) openBus(t *testing.T) *bus {
 	}
 	b.openBroker(t)
 	b.openRegistry(t)
-	t.Cleanup(func() { b.broker.Close(); _ = b.http.Close() })
+	t.Cleanup(func() { b.broker.Close(); b.closeRegistry(t) })
 	s.env = append(s.env, "BROKERS="+b.broker.Addrs[0], "REGISTRY="+b.http.URL, "PASSWORD="+canary)
 	return b
 }
@@ -118,6 +118,18 @@ func (b *bus) openRegistry(t *testing.T) {
 	if b.http, err = server.StartHTTP(b.ports[1], b.registry); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// closeRegistry closes the registry's server, which may be done once only, if it is open.
+func (b *bus) closeRegistry(t *testing.T) {
+	t.Helper()
+	if b.http == nil {
+		return
+	}
+	if err := b.http.Close(); err != nil {
+		t.Error(err)
+	}
+	b.http = nil
 }
 
 // TestFaultBusAway takes broker and registry away from a running pipeline and gives them back.
@@ -140,9 +152,7 @@ func TestFaultBusAway(t *testing.T) {
 	b.openBroker(t)
 	s.acknowledged(t, p)
 
-	if err := b.http.Close(); err != nil {
-		t.Fatal(err)
-	}
+	b.closeRegistry(t)
 	pipetest.Exec(t, s.source, "ALTER TABLE items ADD COLUMN extra int") // a schema to be registered
 	pipetest.Exec(t, s.source, "INSERT INTO items SELECT i, 'v' || i, i FROM generate_series(101, 150) i")
 	p.logs(t, "registry")

@@ -65,7 +65,7 @@ func TestFaultValidate(t *testing.T) {
 			exitInput, "PGS-005", []string{"schema for positions"}, "CREATE SCHEMA"},
 		{"broker away", bus, func(t *testing.T, s *scene) { s.openBus(t).broker.Close() },
 			exitEnvironment, "KAFKA-001", []string{"no broker answers"}, "brokers"},
-		{"registry away", bus, func(t *testing.T, s *scene) { _ = s.openBus(t).http.Close() },
+		{"registry away", bus, func(t *testing.T, s *scene) { s.openBus(t).closeRegistry(t) },
 			exitEnvironment, "KAFKA-003", []string{"registry"}, "registry"},
 		{"registry's password", bus, func(t *testing.T, s *scene) { s.openBus(t).guard(t, "another password") },
 			exitEnvironment, "KAFKA-003", []string{"Unauthorized"}, "password"},
