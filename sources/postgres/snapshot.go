@@ -53,8 +53,10 @@ func (s *snapshotter) run(ctx context.Context, out pipeline.Output) error {
 	if err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}
-	defer lead.close()
 	chunks, err := lead.plan(ctx)
+	// Its locks must not outlast the planning: a TRUNCATE would wait for them, a worker for the
+	// TRUNCATE, and the application for both. Each chunk is checked under its own lock.
+	lead.close()
 	if err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}
