@@ -1,35 +1,17 @@
 package wire
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"net"
 	"strconv"
 	"strings"
 	"time"
-)
 
-// The capabilities of client and server.
-const (
-	capLongPassword    = 1 << 0
-	capLongFlag        = 1 << 2
-	capConnectWithDB   = 1 << 3
-	capProtocol41      = 1 << 9
-	capSSL             = 1 << 11
-	capTransactions    = 1 << 13
-	capSecureAuth      = 1 << 15
-	capMultiResults    = 1 << 17
-	capPluginAuth      = 1 << 19
-	capConnectAttrs    = 1 << 20
-	capPluginAuthLenec = 1 << 21
+	"github.com/go-mysql-org/go-mysql/client"
+	"github.com/go-mysql-org/go-mysql/mysql"
 )
-
-// collation is that of the login: utf8mb4_general_ci.
-const collation = 45
 
 // Config says how to connect.
 type Config struct {
@@ -49,37 +31,73 @@ type Conn struct {
 	packets
 	Version string // the server's
 	ID      uint32 // the connection's number at the server
-	config  *Config
-	local   bool // over a socket of this machine
-	secure  bool // over TLS
 }
 
-// Connect opens a connection and logs in.
+// Connect opens a connection and logs in, which go-mysql does: it knows every method of
+// authentication. What follows is read and written here, without a further copy.
 func Connect(ctx context.Context, c *Config) (*Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
+	conn, err := c.login(ctx, c.TLS)
+	if err != nil && c.TLS != nil && c.Prefer && noTLS(err) {
+		conn, err = c.login(ctx, nil)
+	}
+	return conn, err
+}
+
+// login opens one connection and logs in over it.
+func (c *Config) login(ctx context.Context, secure *tls.Config) (*Conn, error) {
 	network, addr := "tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port))
 	if strings.HasPrefix(c.Host, "/") {
-		network, addr = "unix", c.Host
+		network, addr, secure = "unix", c.Host, nil
 	}
-	var d net.Dialer
-	raw, err := d.DialContext(ctx, network, addr)
+	var raw net.Conn
+	dial := func(ctx context.Context, network, addr string) (_ net.Conn, err error) {
+		raw, err = new(net.Dialer).DialContext(ctx, network, addr)
+		return raw, err
+	}
+	stop := func() bool { return true }
+	in, err := client.ConnectWithDialer(ctx, network, addr, c.User, c.Password, c.Database, dial, func(in *client.Conn) error {
+		stop = context.AfterFunc(ctx, func() { _ = raw.SetDeadline(time.Unix(1, 0)) })
+		c.prepare(in, secure)
+		return nil
+	})
+	stopped := !stop()
 	if err != nil {
-		return nil, err
+		return nil, loginError(ctx, err)
 	}
-	conn := &Conn{config: c, local: network == "unix"}
-	conn.packets = packets{Conn: raw, buf: make([]byte, bufferSize)}
-	stop := context.AfterFunc(ctx, conn.Interrupt)
-	err = conn.login()
-	if !stop() && err == nil {
-		err = ctx.Err()
+	if stopped {
+		return nil, errors.Join(ctx.Err(), in.Close())
 	}
-	if err != nil {
-		raw.Close()
-		return nil, err
-	}
-	return conn, raw.SetDeadline(time.Time{})
+	out := &Conn{Version: strings.TrimPrefix(in.GetServerVersion(), "5.5.5-"), ID: in.GetConnectionID()}
+	out.packets = packets{Conn: in.Conn.Conn, buf: make([]byte, bufferSize)}
+	return out, nil
 }
+
+// prepare sets what the login asks for: results as this package reads them.
+func (c *Config) prepare(in *client.Conn, secure *tls.Config) {
+	if secure != nil {
+		in.SetTLSConfig(secure)
+	}
+	in.SetAttributes(map[string]string{"program_name": c.Name})
+	in.UnsetCapability(mysql.CLIENT_DEPRECATE_EOF)
+	in.UnsetCapability(mysql.CLIENT_QUERY_ATTRIBUTES)
+}
+
+// loginError returns the server's refusal as this package's type.
+func loginError(ctx context.Context, err error) error {
+	var refused *mysql.MyError
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &refused):
+		return &ServerError{Code: refused.Code, State: refused.State, Message: refused.Message}
+	}
+	return err
+}
+
+// noTLS reports whether a login failed since the server has no TLS. go-mysql has no type for it.
+func noTLS(err error) bool { return strings.Contains(err.Error(), "does not support TLS") }
 
 // Interrupt makes what the connection does, now and later, fail.
 func (c *Conn) Interrupt() { _ = c.Conn.SetDeadline(time.Unix(1, 0)) }
@@ -90,120 +108,4 @@ func (c *Conn) Close() error {
 	_ = c.Conn.SetDeadline(time.Now().Add(time.Second))
 	_ = c.command(quit)
 	return c.Conn.Close()
-}
-
-// greeting is the server's first message.
-type greeting struct {
-	capabilities uint32
-	scramble     []byte
-	plugin       string
-}
-
-func (c *Conn) login() error {
-	p, err := c.next()
-	if err != nil {
-		return err
-	}
-	g, err := c.greeting(p)
-	if err != nil {
-		return err
-	}
-	flags := uint32(capLongPassword|capLongFlag|capProtocol41|capTransactions|capSecureAuth|capMultiResults|
-		capPluginAuth|capConnectAttrs|capPluginAuthLenec) & g.capabilities
-	if c.config.Database != "" {
-		flags |= capConnectWithDB
-	}
-	if flags, err = c.encrypt(g, flags); err != nil {
-		return err
-	}
-	answer, err := c.answer(g.plugin, g.scramble)
-	if err != nil { // the server says which method the account has
-		answer = nil
-	}
-	if err := c.write(c.response(flags, g.plugin, answer)); err != nil {
-		return err
-	}
-	return c.authenticate(g)
-}
-
-func (c *Conn) greeting(p []byte) (g greeting, err error) {
-	if len(p) > 0 && p[0] == msgError {
-		return g, parseError(p)
-	}
-	end := bytes.IndexByte(p, 0)
-	const fixed = 4 + 8 + 1 + 2 + 1 + 2 + 2 + 1 + 10
-	if len(p) == 0 || p[0] != 10 || end < 0 || len(p) < end+1+fixed {
-		return g, fmt.Errorf("%w: no greeting of protocol 10", ErrProtocol)
-	}
-	c.Version = strings.TrimPrefix(string(p[1:end]), "5.5.5-")
-	rest := p[end+1:]
-	c.ID = binary.LittleEndian.Uint32(rest)
-	g.scramble = bytes.Clone(rest[4:12])
-	g.capabilities = uint32(binary.LittleEndian.Uint16(rest[13:])) | uint32(binary.LittleEndian.Uint16(rest[18:]))<<16
-	size := max(13, int(rest[20])-8)
-	rest = rest[fixed:]
-	g.scramble = append(g.scramble, rest[:min(len(rest), size)]...)
-	g.scramble = g.scramble[:min(len(g.scramble), scrambleSize)]
-	if len(rest) > size {
-		g.plugin, _, _ = strings.Cut(string(rest[size:]), "\x00")
-	}
-	if g.capabilities&capProtocol41 == 0 || len(g.scramble) < scrambleSize {
-		return g, fmt.Errorf("%w: the server is too old", ErrProtocol)
-	}
-	return g, nil
-}
-
-// encrypt begins TLS where it is wanted and there.
-func (c *Conn) encrypt(g greeting, flags uint32) (uint32, error) {
-	if c.config.TLS == nil || c.local {
-		return flags, nil
-	}
-	if g.capabilities&capSSL == 0 {
-		if c.config.Prefer {
-			return flags, nil
-		}
-		return 0, errors.New("the server has no TLS")
-	}
-	flags |= capSSL
-	if err := c.write(loginHead(flags)); err != nil {
-		return 0, err
-	}
-	secured := tls.Client(c.Conn, c.config.TLS)
-	if err := secured.Handshake(); err != nil {
-		return 0, fmt.Errorf("TLS: %w", err)
-	}
-	c.Conn, c.secure = secured, true
-	return flags, nil
-}
-
-func loginHead(flags uint32) []byte {
-	head := make([]byte, 32)
-	binary.LittleEndian.PutUint32(head, flags)
-	binary.LittleEndian.PutUint32(head[4:], maxPayload)
-	head[8] = collation
-	return head
-}
-
-// response is the login message.
-func (c *Conn) response(flags uint32, plugin string, answer []byte) []byte {
-	out := append(loginHead(flags), c.config.User...)
-	out = append(out, 0, byte(len(answer)))
-	out = append(out, answer...)
-	if flags&capConnectWithDB != 0 {
-		out = append(append(out, c.config.Database...), 0)
-	}
-	if flags&capPluginAuth != 0 {
-		out = append(append(out, plugin...), 0)
-	}
-	if flags&capConnectAttrs != 0 {
-		attrs := appendShort(appendShort(nil, "program_name"), c.config.Name)
-		out = append(append(out, byte(len(attrs))), attrs...)
-	}
-	return out
-}
-
-// appendShort appends a text of at most 100 bytes with its length.
-func appendShort(dst []byte, s string) []byte {
-	s = s[:min(len(s), 100)]
-	return append(append(dst, byte(len(s))), s...)
 }

@@ -53,3 +53,9 @@ func (c *Conn) Event() ([]byte, error) {
 	}
 	return nil, ErrProtocol
 }
+
+// appendShort appends a text of at most 100 bytes with its length.
+func appendShort(dst []byte, s string) []byte {
+	s = s[:min(len(s), 100)]
+	return append(append(dst, byte(len(s))), s...)
+}
