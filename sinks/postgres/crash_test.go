@@ -17,7 +17,7 @@ func loadBlocks() []string {
 func TestBrokenConnections(t *testing.T) {
 	for _, resumes := range []bool{false, true} {
 		for _, load := range loadBlocks() {
-			survive(t, pg, load, resumes, 8, fault{name: "cut"}, terminate(t, pg.DSN("postgres")))
+			survive(t, pg, load, resumes, 5, fault{name: "cut"}, terminate(t, pg.DSN("postgres")))
 		}
 	}
 }
@@ -29,7 +29,7 @@ func TestServerCrashes(t *testing.T) {
 	for i, load := range loadBlocks() {
 		for _, resumes := range []bool{false, true} {
 			if i%2 == 0 || resumes {
-				survive(t, srv, load, resumes, 3, crash(t.Context(), srv))
+				survive(t, srv, load, resumes, 2, crash(t.Context(), srv))
 			}
 		}
 	}

@@ -13,8 +13,10 @@
 //   - A value that was not sent (Absent) is never written: such rows update the columns they have.
 //   - Compaction never decides an outcome: where a set-based statement fails, the rows are applied
 //     in the order of the source, and only what fails then is an error, naming table, key, position.
+//   - A table that is made for its load has its key before the first position of changes is stored, and
+//     the positions of its chunks are never more durable than their rows.
 //   - What is not known to have a binary form goes as the source's text and is cast by the server.
 //
-// Neighbours: pipeline/codec/pgtext encodes, pipeline/engine calls. See faults of PostgreSQL sinks in
-// errors.go and the on-disk state in state.go.
+// Neighbours: pipeline/codec/pgtext encodes, pipeline/engine calls. DESIGN.md says how it works, errors.go
+// what faults mean, contract.go which types are made, state.go what is kept on disk.
 package postgres

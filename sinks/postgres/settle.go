@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 
@@ -184,8 +185,11 @@ func (b *binder) do(ctx context.Context, c *conn, st *step) error {
 			"sql", st.sql(), "error", err.Error())
 		return c.run(ctx, b.state.troubleSQL(st, err))
 	}
-	return &pipeline.Error{Table: st.Target.String(), Class: pipeline.ClassOf(explain("", err)), Err: err,
-		Hint: pipeline.HintOf(explain("", err))}
+	e := explain("", err)
+	if known := (*pipeline.Error)(nil); errors.As(e, &known) && known.Table == "" {
+		known.Table = st.Target.String()
+	}
+	return e
 }
 
 // once does a step's statement in the transaction that deletes the step, under the fence; where another
