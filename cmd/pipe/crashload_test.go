@@ -132,7 +132,7 @@ func statement(r *rand.Rand, w, n int) string {
 	case 10:
 		return fmt.Sprintf(`INSERT INTO heap VALUES (%d, 'w%d'); DELETE FROM heap WHERE ctid = (SELECT ctid FROM heap LIMIT 1); UPDATE heap SET y = y || '.' WHERE x = %d AND length(y) < 20;`, r.Intn(10), w, r.Intn(10))
 	case 11:
-		if r.Intn(12) == 0 {
+		if r.Intn(150) == 0 { // a snapshot that a TRUNCATE meets starts over
 			return "TRUNCATE scratch;"
 		}
 		return fmt.Sprintf("INSERT INTO scratch VALUES (%d, 'v%d') ON CONFLICT (id) DO UPDATE SET v = excluded.v;", r.Intn(500), n)

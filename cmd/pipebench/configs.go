@@ -93,3 +93,17 @@ sink "postgres" "copy" {
 }
 `, workers)
 }
+
+func mariaConfig(snapshot string) string {
+	return stateBlock + fmt.Sprintf(`
+source "mariadb" "orders" {
+  dsn      = env("MARIADB")
+  tables   = ["bench.orders"]
+  snapshot = %q
+  workers  = 1
+}
+sink "discard" "nowhere" {
+  from = source.orders
+}
+`, snapshot)
+}

@@ -40,6 +40,7 @@ var measurements = []struct {
 	{"apply", "PostgreSQL's WAL to PostgreSQL, beside the best single statement", applyStream},
 	{"snapshot", "a snapshot from PostgreSQL to PostgreSQL, beside COPY piped into COPY", snapshotAll},
 	{"bigtx", "one transaction of five times the rows, for its memory", bigTransaction},
+	{"mariadb", "MariaDB's rows and binary log to nowhere, beside mariadb -q and mariadb-binlog", mariaSource},
 }
 
 func command() *cobra.Command {
