@@ -85,7 +85,11 @@ func clock6(r *rand.Rand) string {
 }
 
 func uuidText(r *rand.Rand) string {
-	return fmt.Sprintf("'%08x-%04x-%04x-%04x-%012x'", r.Uint32(), r.IntN(1<<16), r.IntN(1<<16), r.IntN(1<<16)&^(r.IntN(2)*0xff), r.Uint64N(1<<48))
+	version, variant := r.IntN(1<<16), r.IntN(1<<16)
+	if r.IntN(2) == 0 {
+		version, variant = version&0xfff|(1+r.IntN(8))<<12, variant|0x8000
+	}
+	return fmt.Sprintf("'%08x-%04x-%04x-%04x-%012x'", r.Uint32(), r.IntN(1<<16), version, variant&^(r.IntN(2)*0xff), r.Uint64N(1<<48))
 }
 
 func inet6Text(r *rand.Rand) string {
@@ -136,8 +140,8 @@ func TestRandomTables(t *testing.T) {
 	r := rand.New(rand.NewPCG(randomSeed, 0))
 	db := maria.Database(t)
 	all := generators()
-	var before, after strings.Builder
-	for _, b := range []*strings.Builder{&before, &after} {
+	var before, during, after strings.Builder
+	for _, b := range []*strings.Builder{&before, &during, &after} {
 		b.WriteString("SET time_zone = '+00:00', sql_mode = 'ALLOW_INVALID_DATES';\n")
 	}
 	for n := range randomTables {
@@ -152,6 +156,7 @@ func TestRandomTables(t *testing.T) {
 			replaceRow(&before, r, n, id, columns)
 		}
 		for range 12 {
+			randomChange(&during, r, n, columns)
 			randomChange(&after, r, n, columns)
 		}
 	}
@@ -159,6 +164,10 @@ func TestRandomTables(t *testing.T) {
 	c := configFor(t, maria, db)
 	c.ZeroDates, c.Workers = onNull, 3
 	run := pipetest.Run(t, open(t, c), nil, nil)
+	maria.Exec(t, db, during.String())
+	run.Out.Wait(t, "streaming", func(b []*pipeline.Batch) bool {
+		return slices.ContainsFunc(b, func(b *pipeline.Batch) bool { return b.Stream == binlogStream })
+	})
 	maria.Exec(t, db, after.String(), "CREATE TABLE fence (id int PRIMARY KEY)", "INSERT INTO fence VALUES (1)")
 	run.Out.Wait(t, "the fence", func(b []*pipeline.Batch) bool {
 		last := b[len(b)-1].Rows

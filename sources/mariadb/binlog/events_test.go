@@ -208,6 +208,23 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// TestUUID: both orders of the bytes give the same text, whatever zeros were left out at the end.
+func TestUUID(t *testing.T) {
+	var a pipeline.Arena
+	for _, hex := range []string{"123e4567e89b42d38456426655440000", "4266554400008456" + "42d3" + "e89b" + "123e4567"} {
+		var p []byte
+		if _, err := fmt.Sscanf(hex, "%x", &p); err != nil {
+			t.Fatal(err)
+		}
+		for len(p) > 0 && p[len(p)-1] == 0 {
+			p = p[:len(p)-1]
+		}
+		if v, err := uuid(&a, p); err != nil || v.String() != "123e4567-e89b-42d3-8456-426655440000" {
+			t.Errorf("%x is %v, %v", p, v, err)
+		}
+	}
+}
+
 // FuzzEvent: no event crashes the decoders, whatever came before it.
 func FuzzEvent(f *testing.F) {
 	all := events(f)

@@ -145,8 +145,10 @@ func padded(a *pipeline.Arena, p []byte, n int) (pipeline.Value, error) {
 	return pipeline.BytesValue(pipeline.Bytes, out), nil
 }
 
-// uuid renders 16 bytes as text. Those of versions 1 to 5 are stored with their fields in reverse
-// order (MariaDB Server, sql/sql_type... plugin/type_uuid).
+// uuid renders 16 bytes as text. The log of 10.11 has them in the order of the text. In records of the
+// server those of versions 1 to 5 have their fields in reverse, so that they sort by time; should a log
+// have them so, they are known by the place of the variant and the version: the server takes no uuid
+// whose text has those bits in these places.
 func uuid(a *pipeline.Arena, p []byte) (pipeline.Value, error) {
 	var b [16]byte
 	if copy(b[:], p); len(p) > len(b) {
