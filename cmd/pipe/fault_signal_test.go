@@ -90,6 +90,7 @@ func faultStandby(t *testing.T, s *scene) {
 	file := s.file(t, "run.hcl", stateInSink+fromItems+toCopy)
 	active := s.start(t, "run", file)
 	s.holds(t, active, 10)
+	s.streams(t, active)
 	standby := s.start(t, "run", file)
 	standby.logs(t, "standby")
 	s.insert(t, 11, 20)
@@ -107,6 +108,7 @@ func faultStopped(t *testing.T, s *scene) {
 	file := s.file(t, "run.hcl", stateInSink+fromItems+toCopy)
 	first := s.start(t, "run", file)
 	s.holds(t, first, 10)
+	s.streams(t, first)
 	unlock := lockTable(t, s.target, "items")
 	s.insert(t, 11, 20)
 	waitsForLock(t, s, first)
@@ -114,6 +116,7 @@ func faultStopped(t *testing.T, s *scene) {
 	second := s.start(t, "run", file)
 	second.logs(t, "standby")
 	second.logs(t, "pipeline runs") // the server drops the silent one after wal_sender_timeout
+	s.streams(t, second)
 	unlock()
 	first.signal(t, syscall.SIGCONT)
 	s.insert(t, 21, 30)
@@ -152,6 +155,15 @@ func faultFenced(t *testing.T, s *scene) {
 	if n := countIn(t, s.target, "items"); n != 10 {
 		t.Errorf("the target holds %d rows, want the 10 from before", n)
 	}
+}
+
+// streams waits until the slot is in use: before, during its snapshot, an instance holds nothing that
+// another could see.
+func (s *scene) streams(t *testing.T, p *process) {
+	t.Helper()
+	p.until(t, "the slot is in use", func() bool {
+		return queryCount(t, s.source, "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'fault' AND active") == 1
+	})
 }
 
 // waitsForLock waits until the sink of a running pipe is held up by a lock.
