@@ -93,7 +93,8 @@ const queryKeys = `SELECT s.TABLE_SCHEMA, s.TABLE_NAME, s.INDEX_NAME, s.COLUMN_N
 
 // loadCatalog reads the tables that wants says, nil for all; of one database where it is given. Each
 // table costs the server an opening, so one by name is asked for by only.
-func loadCatalog(ctx context.Context, conn *wire.Conn, only *relation, database string, wants func(database, name string) bool) (*catalog, error) {
+func loadCatalog(ctx context.Context, conn *wire.Conn, only *relation, database string,
+	wants func(database, name string) bool) (*catalog, error) {
 	c := &catalog{byName: map[string]*relation{}}
 	where := func(schema, table string) string {
 		switch {

@@ -91,7 +91,8 @@ func (h *halver) split(low, high *big.Int, rows int64) error {
 // estimate asks the server how many rows there are, which looks into its index at two places.
 func (h *halver) estimate(low, high *big.Int) (int64, error) {
 	const rowsColumn = 8
-	rows, err := h.conn.Query(h.ctx, fmt.Sprintf("EXPLAIN SELECT %[1]s FROM %[2]s WHERE %[1]s >= %[3]s AND %[1]s < %[4]s", h.by, h.table, low, high))
+	sql := fmt.Sprintf("EXPLAIN SELECT %[1]s FROM %[2]s WHERE %[1]s >= %[3]s AND %[1]s < %[4]s", h.by, h.table, low, high)
+	rows, err := h.conn.Query(h.ctx, sql)
 	if err != nil {
 		return 0, err
 	}
