@@ -153,12 +153,13 @@ func (l *lane) commitOpen(ctx context.Context, pos pipeline.Position) error {
 			return firstError(res.Err, pipeline.ErrFenced)
 		}
 	}
+	unlogged := l.sink.unloggedOf(l.stream, l.unlogged)
 	pipe := l.conn.StartPipeline(ctx)
 	switch {
 	case pos == "":
 		pipe.SendQueryPrepared("pipe_forget", who, nil, nil)
-	case pos > l.kept && l.unlogged != "":
-		pipe.SendQueryPrepared("pipe_mark_unlogged", append(who, []byte(pos), []byte(l.unlogged)), nil, nil)
+	case pos > l.kept && unlogged != "":
+		pipe.SendQueryPrepared("pipe_mark_unlogged", append(who, []byte(pos), []byte(unlogged)), nil, nil)
 	case pos > l.kept:
 		pipe.SendQueryPrepared("pipe_mark", append(who, []byte(pos)), nil, nil)
 	}

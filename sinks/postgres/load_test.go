@@ -208,3 +208,30 @@ func TestLoadLeavesTablesAlone(t *testing.T) {
 		t.Error("upserts were to be compared with COPY")
 	}
 }
+
+// TestUnloggedMarksOfSeveralTables keeps the positions of a stream that has rows in an UNLOGGED and in
+// another table as volatile as the former.
+func TestUnloggedMarksOfSeveralTables(t *testing.T) {
+	dsn := pg.Database(t)
+	pipetest.Exec(t, dsn, "CREATE TABLE logs (a int, b text)")
+	keyed, keyless := feedTables()
+	stream := feedChunk(0, 0)
+	part := func(s *pipeline.Schema, pos int, row ...any) *pipeline.Batch {
+		b := &pipeline.Batch{Stream: stream}
+		from := pipetest.NewBatch(s).Read(row...).Batch()
+		b.Rows = append(b.Rows, from.Rows...)
+		b.Rows[0].Tx = &pipeline.Tx{Snapshot: true, Pos: pipetest.Position(pos - 1)}
+		b.Mark(pipetest.Position(pos))
+		return b
+	}
+	sink := start(t, configure(t, dsn, unlogged))
+	mustWrite(t, sink, part(keyless, 1, 1, "x"), part(keyed, 2, 1, "a", "b"))
+	wantQuery(t, dsn, "SELECT c.position, u.position FROM pipe.checkpoint c, pipe.checkpoint_unlogged u", "00000001|00000002")
+	sink = start(t, configure(t, dsn, unlogged)) // an ordinary restart remembers
+	mustWrite(t, sink, part(keyless, 2, 1, "trimmed"), part(keyless, 3, 3, "x"))
+	wantQuery(t, dsn, "SELECT c.position, u.position FROM pipe.checkpoint c, pipe.checkpoint_unlogged u", "00000001|00000003")
+	mustWrite(t, sink, pipetest.NewBatch(keyed).Mark(pipetest.Position(1)).Batch())
+	wantQuery(t, dsn, "SELECT position FROM pipe.checkpoint WHERE stream = '"+string(stream)+"'", "00000003")
+	wantQuery(t, dsn, "SELECT count(*) FROM pipe.checkpoint_unlogged", "0")
+	wantQuery(t, dsn, "SELECT a FROM logs ORDER BY 1", "1", "3")
+}

@@ -124,7 +124,11 @@ func (b *binder) finish(ctx context.Context, c *conn, todo []step) error {
 				now = append(now, st)
 			}
 		}
-		if err := b.together(ctx, c, now, min(workers, len(now))); err != nil {
+		side := min(workers, len(now))
+		if verbs[0] == stepLogged { // one after another: the last one keeps the positions
+			side = 1
+		}
+		if err := b.together(ctx, c, now, side); err != nil {
 			return err
 		}
 	}
@@ -214,7 +218,7 @@ func (b *binder) inside(ctx context.Context, c *conn, st *step, sql string) erro
 		return err
 	}
 	if st.Verb == stepLogged {
-		if err := c.run(ctx, b.state.keepMarksSQL(st.Target)); err != nil {
+		if err := c.run(ctx, b.state.keepMarksSQL(st.Source)); err != nil {
 			return err
 		}
 	}

@@ -19,12 +19,16 @@ type Sink struct {
 	state  *state
 	binder *binder
 
-	mu     sync.Mutex // guards what follows
-	kept   pipeline.Checkpoint
-	open   map[pipeline.Stream]*lane // in the middle of a transaction
-	idle   []*lane
-	lanes  int
-	failed error
+	mu    sync.Mutex // guards what follows
+	kept  pipeline.Checkpoint
+	open  map[pipeline.Stream]*lane // in the middle of a transaction
+	idle  []*lane
+	lanes int
+
+	// volatile has the streams with rows in UNLOGGED tables, by one of these: their positions stay there,
+	// where a crash of the server takes them too, whatever else is written to the stream.
+	volatile map[pipeline.Stream]string
+	failed   error
 }
 
 // Open connects and returns the sink.
@@ -40,7 +44,7 @@ func (c *Config) Open(ctx context.Context, env spec.Env) (pipeline.Sink, error) 
 			" To change it: GRANT SET ON PARAMETER session_replication_role TO the role of dsn")
 	}
 	s := &Sink{cfg: c, node: env.Address, state: newState(c.StateSchema, env),
-		kept: pipeline.Checkpoint{}, open: map[pipeline.Stream]*lane{}}
+		kept: pipeline.Checkpoint{}, volatile: map[pipeline.Stream]string{}, open: map[pipeline.Stream]*lane{}}
 	s.binder = &binder{cfg: c, log: env.Log, state: s.state, admin: admin, name: session,
 		targets: map[name]*target{}, settlements: map[string]*settlement{},
 		plans: map[*pipeline.Schema]*plan{}, latest: map[*target]*pipeline.Schema{}}
@@ -53,10 +57,28 @@ func (s *Sink) Checkpoint(ctx context.Context) (pipeline.Checkpoint, error) {
 	if err != nil {
 		return nil, explain(s.node, err)
 	}
+	volatile, err := s.state.volatile(ctx, s.binder.admin)
+	if err != nil {
+		return nil, explain(s.node, err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.kept = kept
+	s.kept, s.volatile = kept, volatile
 	return kept.Clone(), nil
+}
+
+// unloggedOf returns the UNLOGGED target that a stream's positions depend on, "" for none. now is the one
+// that the open transaction has rows in.
+func (s *Sink) unloggedOf(stream pipeline.Stream, now string) string {
+	if !isChunk(stream) {
+		return ""
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now != "" {
+		s.volatile[stream] = now
+	}
+	return s.volatile[stream]
 }
 
 // Lanes returns how many streams may be written at once.

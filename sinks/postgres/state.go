@@ -74,7 +74,7 @@ func (s *state) take(ctx context.Context, c *conn) (pipeline.Checkpoint, error) 
 	}
 	rows, err = c.query(ctx, "SELECT stream, position FROM "+s.schema+
 		".checkpoint WHERE pipeline = $1 AND sink = $2 UNION ALL SELECT stream, position FROM "+s.schema+
-		".checkpoint_unlogged WHERE pipeline = $1 AND sink = $2", s.pipeline, s.sink)
+		".checkpoint_unlogged WHERE pipeline = $1 AND sink = $2 ORDER BY 1, 2", s.pipeline, s.sink)
 	if err != nil {
 		return nil, err
 	}
@@ -171,6 +171,19 @@ func (s *state) markUnloggedSQL() string {
 		VALUES ((SELECT f.pipeline FROM ` + s.schema + `.fence f WHERE f.pipeline = $1 AND f.sink = $2
 			AND f.epoch = ` + strconv.FormatInt(s.epoch, 10) + ` FOR SHARE), $2, $3, $4, $5)
 		ON CONFLICT (pipeline, sink, stream) DO UPDATE SET position = excluded.position, target = excluded.target`
+}
+
+// volatile returns the streams whose positions a crash of the server takes, with an UNLOGGED target.
+func (s *state) volatile(ctx context.Context, c *conn) (map[pipeline.Stream]string, error) {
+	rows, err := c.query(ctx, "SELECT stream, target FROM "+s.schema+".checkpoint_unlogged WHERE "+s.owner())
+	if err != nil {
+		return nil, err
+	}
+	out := map[pipeline.Stream]string{}
+	for _, r := range rows {
+		out[pipeline.Stream(r[0])] = r[1]
+	}
+	return out, nil
 }
 
 func (s *state) forgetSQL() string {

@@ -112,9 +112,13 @@ func (s *state) troubleSQL(st *step, err error) string {
 		" AND target = " + literal(st.Target.sql()) + " AND ordinal = " + strconv.Itoa(st.Ordinal)
 }
 
-// keepMarksSQL makes the positions of a target's chunks as durable as the target becomes.
-func (s *state) keepMarksSQL(n name) string {
-	of := s.owner() + " AND target = " + literal(n.sql())
+// keepMarksSQL makes the positions of a source's chunks durable once all of its targets are: a stream may
+// have rows in several of them.
+func (s *state) keepMarksSQL(source string) string {
+	prefix := literal(source + "/")
+	of := s.owner() + " AND left(stream, length(" + prefix + ")) = " + prefix + " AND NOT EXISTS (SELECT FROM " +
+		s.schema + ".load_step l WHERE " + s.owner() + " AND l.source = " + literal(source) +
+		" AND l.verb = " + literal(stepLogged) + ")"
 	return "INSERT INTO " + s.schema +
 		".checkpoint (pipeline, sink, stream, position) SELECT pipeline, sink, stream, position FROM " +
 		s.schema + ".checkpoint_unlogged WHERE " + of + " ON CONFLICT (pipeline, sink, stream) DO UPDATE SET" +
