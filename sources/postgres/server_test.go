@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -178,6 +179,34 @@ func TestSlotInUse(t *testing.T) {
 	pipetest.Exec(t, dsn, `INSERT INTO a VALUES (1)`)
 	second.Out.WaitRows(t, 1)
 	second.Stop()
+}
+
+// TestSlotInUseBySnapshot: while a first snapshot is taken the slot is not active, and a second
+// instance waits all the same.
+func TestSlotInUseBySnapshot(t *testing.T) {
+	t.Parallel()
+	dsn := pg.Database(t)
+	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY)`, `INSERT INTO a SELECT generate_series(1, 10)`)
+	c := configOf(dsn, func(c *Config) { c.Snapshot = policyInitial })
+	out := &pipetest.Collect{}
+	out.Hold()
+	first := pipetest.Run(t, open(t, c), nil, out)
+	eventually(t, "the slot", func() bool {
+		return len(pipetest.QueryText(t, dsn, `SELECT FROM pg_replication_slots WHERE slot_name = $1`, c.Slot)) > 0
+	})
+	if active(t, dsn, c) {
+		t.Fatal("the slot is active: the snapshot was not held back")
+	}
+	err := open(t, c).(pipeline.Exclusive).Await(t.Context())
+	if pipeline.ClassOf(err) != pipeline.Retryable || !strings.Contains(fmt.Sprint(err), "in use by the process with pid") {
+		t.Errorf("a second instance: %v", err)
+	}
+	out.Release()
+	first.Out.WaitRows(t, 10)
+	first.Stop()
+	if err := open(t, c).(pipeline.Exclusive).Await(t.Context()); err != nil {
+		t.Errorf("after the first ended: %v", err)
+	}
 }
 
 func TestSlotBlocked(t *testing.T) {

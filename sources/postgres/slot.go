@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"sync"
 	"time"
@@ -64,27 +65,56 @@ func (s *slot) refuse(c *Config, database string) error {
 }
 
 // awaitSlot waits while another process uses the slot: a standby takes over when that one ends. It
-// returns the slot, nil where there is none (any more).
+// returns nil where there is no such slot. The lock that it takes is held until the connection ends:
+// the slot itself is in use only once its stream runs, not while its first snapshot is taken.
 func (r *runner) awaitSlot(ctx context.Context) (*slot, error) {
 	polls := max(1, int(r.config.Standby/standbyPoll))
 	for i := 0; ; i++ {
+		pid, err := lockSlot(ctx, r.admin, r.config.Slot)
+		if err != nil {
+			return nil, err
+		}
 		s, err := loadSlot(ctx, r.admin, r.config.Slot)
-		if err != nil || s == nil || !s.Active {
-			return s, err
+		if err != nil {
+			return nil, err
+		}
+		if pid == "" && s != nil && s.Active {
+			pid = s.PID
+		}
+		if pid == "" {
+			return s, nil
 		}
 		if i == 0 {
 			r.source.enter("standby")
-			r.env.Log.Info("the slot is in use, waiting as standby", "slot", r.config.Slot, "pid", s.PID)
+			r.env.Log.Info("the slot is in use, waiting as standby", "slot", r.config.Slot, "pid", pid)
 		}
 		if i >= polls {
 			return nil, failed(pipeline.Retryable, "Stop the process that reads the slot, or give this source "+
 				"its own slot",
-				"slot %s is in use by the process with pid %s", r.config.Slot, s.PID)
+				"slot %s is in use by the process with pid %s", r.config.Slot, pid)
 		}
 		if err := pause(ctx, standbyPoll); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// lockSlot takes the advisory lock that stands for the use of a slot by pipe, until the connection
+// ends. It returns the server process that has it where that is another one.
+func lockSlot(ctx context.Context, conn *pgconn.PgConn, slot string) (pid string, err error) {
+	h := fnv.New64a()
+	h.Write([]byte("pipe slot " + slot)) // never fails
+	key := h.Sum64()
+	row, err := queryRow(ctx, conn, "lock the replication slot", fmt.Sprintf(`SELECT pg_catalog.pg_try_advisory_lock(%d),
+		(SELECT min(pid) FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND classid = %d AND objid = %d
+			AND objsubid = 1 AND pid <> pg_catalog.pg_backend_pid())`, int64(key), key>>32, uint32(key)))
+	if err != nil || len(row) < 2 || row[0] == "t" {
+		return "", err
+	}
+	if row[1] == "" {
+		row[1] = "unknown" // it ended in between
+	}
+	return row[1], nil
 }
 
 // made is a slot just created.
