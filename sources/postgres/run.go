@@ -269,8 +269,8 @@ func (r *runner) resume(saved pipeline.Position, s *slot) (uint64, error) {
 			"the saved position %s is ahead of the server, which is at "+
 				"%s", formatLSN(lsn), formatLSN(r.server.Flushed))
 	case s.Confirmed > lsn:
-		return refused(r.config.lostHint(), "the slot %s was moved or made anew: it begins at %s, after the "+
-			"saved position %s",
+		return refused(r.config.lostHint(), "the slot %s was moved or made anew, or the saved position is an older one that was restored: the "+
+			"slot begins at %s, after the saved position %s",
 			r.config.Slot, formatLSN(s.Confirmed), formatLSN(lsn))
 	}
 	if s.WALStatus == "unreserved" {
