@@ -26,12 +26,13 @@ func TestBrokenConnections(t *testing.T) {
 // changes are applied.
 func TestServerCrashes(t *testing.T) {
 	srv := pipetest.Postgres(t, "fsync=on", "wal_level=replica")
-	for i, load := range loadBlocks() {
-		for _, resumes := range []bool{false, true} {
-			if i%2 == 0 || resumes {
-				survive(t, srv, load, resumes, 2, crash(t.Context(), srv))
-			}
-		}
+	for _, load := range loadBlocks() {
+		survive(t, srv, load, false, 2, crash(t.Context(), srv))
+	}
+	// A source that resumes chunk by chunk rather than void an unfinished snapshot would need the tables
+	// of one source to be logged in one transaction: none does, so UNLOGGED is not promised to such a one.
+	for _, load := range loadBlocks()[:2] {
+		survive(t, srv, load, true, 2, crash(t.Context(), srv))
 	}
 }
 
