@@ -243,7 +243,7 @@ func (s *stream) row(b *pipeline.Batch, e *streamed, h *binlog.Header, r *binlog
 		s.warnPolicy(e)
 	}
 	if e.filter != nil {
-		keep, err := e.filter.apply(row)
+		keep, err := e.filter.Apply(row)
 		if err != nil {
 			return nil, s.rowError(e, row, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/expr"
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 	"github.com/pipe-cdc/pipe/sources/mariadb/binlog"
 	"github.com/pipe-cdc/pipe/sources/mariadb/wire"
@@ -22,12 +23,12 @@ type chunkRead struct {
 	done   pipeline.Position // after the chunk
 	batch  *pipeline.Batch
 	dec    *binlog.Decoder
-	filter *filter
+	filter *expr.Where
 	seq    uint32
 }
 
 func (r *chunkRead) read(ctx context.Context, within snapshot.Range) (err error) {
-	if r.filter, err = compileFilter(r.table, r.table.Schema); err != nil {
+	if r.filter, err = compileWhere(r.table, r.table.Schema); err != nil {
 		return err
 	}
 	columns, err := r.conn.Start(chunkSQL(r.table, within))
@@ -108,7 +109,7 @@ func (r *chunkRead) row(packet []byte) error {
 		values[i] = v
 	}
 	if r.filter != nil {
-		if keep, err := r.filter.match(values, nil); err != nil || !keep {
+		if keep, err := r.filter.Match(values, nil); err != nil || !keep {
 			return err
 		}
 	}

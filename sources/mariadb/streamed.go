@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/expr"
 	"github.com/pipe-cdc/pipe/sources/mariadb/binlog"
 	"github.com/pipe-cdc/pipe/sources/mariadb/charset"
 )
@@ -19,7 +20,7 @@ type streamed struct {
 	table  *table // nil: not taken
 	schema *pipeline.Schema
 	dec    *binlog.Decoder
-	filter *filter
+	filter *expr.Where
 	ddl    uint64  // the stream's count of statements when it was made
 	warned [2]bool // dates, texts changed by a policy: it was said
 }
@@ -139,7 +140,7 @@ func (s *stream) decoding(m *binlog.TableMap, t *table) (*streamed, error) {
 	if err != nil {
 		return nil, &pipeline.Error{Class: pipeline.Internal, Table: t.String(), Err: err}
 	}
-	filter, err := compileFilter(t, t.Schema)
+	filter, err := compileWhere(t, t.Schema)
 	if err != nil {
 		return nil, &pipeline.Error{Class: pipeline.Input, Table: t.String(), Err: err}
 	}

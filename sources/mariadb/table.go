@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/expr"
 	"github.com/pipe-cdc/pipe/pipeline/match"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 	"github.com/pipe-cdc/pipe/sources/mariadb/binlog"
@@ -17,7 +18,7 @@ type table struct {
 	Schema *pipeline.Schema
 	fields []binlog.Field // of the relation's columns
 	tableSettings
-	filter *filter // rows to take; nil: every row
+	filter *expr.Where // rows to take; nil: every row
 }
 
 // tableSettings are what the configuration says of one table.
@@ -127,7 +128,7 @@ func (s *settings) table(r *relation, srv *server, version uint64) (*table, erro
 	t.setKey()
 	t.setIndexes()
 	var err error
-	t.filter, err = newFilter(t)
+	t.filter, err = compileWhere(t, t.Schema)
 	return t, err
 }
 

@@ -142,7 +142,7 @@ func (s *stream) row(d *pgoutput.Decoder, lsn uint64, data []byte) error {
 		return s.rowError(rel, row, lsn, err)
 	}
 	if rel.filter != nil {
-		keep, err := rel.filter.apply(row)
+		keep, err := rel.filter.Apply(row)
 		if err != nil {
 			return s.rowError(rel, row, lsn, err)
 		}

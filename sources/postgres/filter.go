@@ -8,115 +8,26 @@ import (
 	"github.com/pipe-cdc/pipe/pipeline/expr"
 )
 
-// filter is a table's where, compiled for its schema. Not safe for concurrent use by reason of its
-// scratch memory: the stream has its own.
-type filter struct {
-	program *expr.Program
-	vars    expr.Vars
-}
-
-// newFilter compiles the table's where for its schema; nil where it has none.
-func newFilter(t *table) (*filter, error) {
-	return compileFilter(t, t.Schema)
-}
-
-func compileFilter(t *table, schema *pipeline.Schema) (*filter, error) {
+// compileWhere compiles the table's where for a schema of it; nil where it has none.
+func compileWhere(t *table, schema *pipeline.Schema) (*expr.Where, error) {
 	if !t.Where.IsSet() {
 		return nil, nil
 	}
-	p, diags := expr.CompileBool(t.Where.Syntax, schema, t.Where.Ctx)
-	if diags.HasErrors() {
-		return nil, fmt.Errorf("where of table %s: %w", t, diags)
-	}
-	if p.UsesOld() {
-		return nil, fmt.Errorf("where of table %s refers to old: it decides about one row, not about a change", t)
-	}
-	return &filter{program: p}, nil
-}
-
-// match reports whether a row is in.
-func (f *filter) match(values, fallback []pipeline.Value) (bool, error) {
-	f.vars.New, f.vars.Old = values, fallback
-	return f.program.Match(&f.vars)
-}
-
-// apply decides about a change, as PostgreSQL's row filters do: an update whose old row was in and
-// whose new is not becomes a delete, one that comes in becomes an insert; where the old row is not
-// known beyond the filter's columns, the old row counts as in if it cannot be told.
-func (f *filter) apply(r *pipeline.Row) (keep bool, err error) {
-	switch r.Op {
-	case pipeline.Insert, pipeline.Read:
-		return f.match(r.Values, nil)
-	case pipeline.Delete:
-		if !f.known(r.Before) {
-			return true, nil // deleting what a sink does not have does nothing
-		}
-		return f.match(r.Before, nil)
-	case pipeline.Update:
-		return f.update(r)
-	}
-	return true, nil
-}
-
-func (f *filter) update(r *pipeline.Row) (bool, error) {
-	in, err := f.match(r.Values, r.Before)
+	w, err := expr.CompileWhere(t.Where.Syntax, schema, t.Where.Ctx)
 	if err != nil {
-		return false, err
+		return nil, fmt.Errorf("where of table %s: %w", t, err)
 	}
-	wasKnown := r.Before != nil && f.known(r.Before)
-	was := true
-	if wasKnown {
-		if was, err = f.match(r.Before, nil); err != nil {
-			return false, err
-		}
-	}
-	switch {
-	case in && was:
-		return true, nil
-	case in && !r.Complete():
-		return true, nil // an insert needs every value
-	case in:
-		r.Op, r.Before = pipeline.Insert, nil
-		return true, nil
-	case !was:
-		return false, nil
-	}
-	f.leave(r)
-	return true, nil
+	return w, nil
 }
 
-// leave makes the update a delete of the old row.
-func (f *filter) leave(r *pipeline.Row) {
-	r.Op = pipeline.Delete
-	if r.Before == nil {
-		r.Before = r.Values // the key did not change: PostgreSQL would have sent the old one
-		for i := range r.Before {
-			if len(r.Schema.Key) > 0 && !r.Schema.IsKey(i) {
-				r.Before[i] = pipeline.AbsentValue
-			}
-		}
-	}
-	r.Values = nil
-}
-
-// known reports whether the columns that the filter reads were sent.
-func (f *filter) known(values []pipeline.Value) bool {
-	for _, i := range f.program.Columns() {
-		if values[i].IsAbsent() {
-			return false
-		}
-	}
-	return true
-}
-
-// publication renders the filter as a publication's row filter; "" where PostgreSQL does not allow
+// publicationFilter renders the table's where as a publication's row filter; "" where PostgreSQL does not allow
 // it: for updates and deletes it may read columns of the replica identity only.
-func (f *filter) publication(t *table) string {
-	sql, err := f.program.PublicationSQL()
+func publicationFilter(t *table) string {
+	sql, err := t.filter.Program.PublicationSQL()
 	if err != nil {
 		return ""
 	}
-	for _, i := range f.program.Columns() {
+	for _, i := range t.filter.Program.Columns() {
 		name := t.Schema.Columns[i].Name
 		if t.Identity != identityFull && !slices.Contains(t.keyNames(), name) {
 			return ""

@@ -162,5 +162,5 @@ func (r *runner) pushed(t *table) string {
 	if t.filter == nil || r.server.Version < version15 {
 		return ""
 	}
-	return t.filter.publication(t)
+	return publicationFilter(t)
 }

@@ -33,9 +33,9 @@ func (t *table) toRead() snapshotTable {
 	if t.filter == nil {
 		return s
 	}
-	where, err := t.filter.program.SQL()
+	where, err := t.filter.Program.SQL()
 	if err != nil {
-		s.Filter = t.filter.program
+		s.Filter = t.filter.Program
 		return s
 	}
 	s.Where = where

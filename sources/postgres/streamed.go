@@ -7,6 +7,7 @@ import (
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/codec/pgtext"
+	"github.com/pipe-cdc/pipe/pipeline/expr"
 	"github.com/pipe-cdc/pipe/sources/postgres/pgoutput"
 )
 
@@ -16,7 +17,7 @@ type streamed struct {
 	table  *table // nil: not taken
 	schema *pipeline.Schema
 	dec    *pgtext.Decoder
-	filter *filter
+	filter *expr.Where
 	plan   []int  // index of each tuple column in the schema; -1: left out
 	inKey  []bool // for each tuple column: it belongs to the replica identity
 }
@@ -38,7 +39,7 @@ func (s *stream) relation(d *pgoutput.Decoder) error {
 	rel.schema = t.Schema
 	rel.dec = pgtext.NewDecoder(rel.schema.Columns)
 	rel.dec.Version = s.server.Version
-	if rel.filter, err = compileFilter(t, rel.schema); err != nil {
+	if rel.filter, err = compileWhere(t, rel.schema); err != nil {
 		return &pipeline.Error{Class: pipeline.Input, Table: t.String(), Err: err}
 	}
 	for _, c := range d.Columns {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/expr"
 	"github.com/pipe-cdc/pipe/pipeline/match"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
@@ -14,7 +15,7 @@ type table struct {
 	// Schema is what rows leave under, in the snapshot as in the stream until the table changes.
 	Schema *pipeline.Schema
 	tableSettings
-	filter *filter // rows to take; nil: every row
+	filter *expr.Where // rows to take; nil: every row
 }
 
 // tableSettings are what the configuration says of one table.
@@ -102,6 +103,6 @@ func (s *settings) table(c *catalog, r *relation) (*table, error) {
 		return nil, err
 	}
 	t.Schema = schema
-	t.filter, err = newFilter(t)
+	t.filter, err = compileWhere(t, t.Schema)
 	return t, err
 }
