@@ -65,8 +65,8 @@ func (s *slot) refuse(c *Config, database string) error {
 }
 
 // awaitSlot waits while another process uses the slot: a standby takes over when that one ends. It
-// returns nil where there is no such slot. The lock that it takes is held until the connection ends:
-// the slot itself is in use only once its stream runs, not while its first snapshot is taken.
+// returns nil where there is no such slot. The lock that it takes is held until the stream runs or the
+// connection ends: a slot is in use only once its stream runs, not while its first snapshot is taken.
 func (r *runner) awaitSlot(ctx context.Context) (*slot, error) {
 	polls := max(1, int(r.config.Standby/standbyPoll))
 	for i := 0; ; i++ {
@@ -99,8 +99,7 @@ func (r *runner) awaitSlot(ctx context.Context) (*slot, error) {
 	}
 }
 
-// lockSlot takes the advisory lock that stands for the use of a slot by pipe, until the connection
-// ends. It returns the server process that has it where that is another one.
+// lockSlot takes the advisory lock that stands for the use of a slot by pipe. It returns the server process that has it where that is another one.
 func lockSlot(ctx context.Context, conn *pgconn.PgConn, slot string) (pid string, err error) {
 	h := fnv.New64a()
 	h.Write([]byte("pipe slot " + slot)) // never fails
@@ -115,6 +114,12 @@ func lockSlot(ctx context.Context, conn *pgconn.PgConn, slot string) (pid string
 		row[1] = "unknown" // it ended in between
 	}
 	return row[1], nil
+}
+
+// unlockSlot gives the lock back once the slot is in use. The server ends the stream of a process that
+// hangs and frees its slot, but it would not end an idle session, and a standby would wait for ever.
+func unlockSlot(ctx context.Context, conn *pgconn.PgConn) error {
+	return execute(ctx, conn, "unlock the replication slot", "SELECT pg_catalog.pg_advisory_unlock_all()")
 }
 
 // made is a slot just created.

@@ -82,6 +82,9 @@ func (r *runner) stream(ctx context.Context, start uint64, out pipeline.Output) 
 	if err := r.startReplication(ctx, start); err != nil {
 		return err
 	}
+	if err := unlockSlot(ctx, r.admin); err != nil {
+		return err
+	}
 	r.begun(start)
 	stopHeart := r.heartbeat(ctx)
 	defer stopHeart()
