@@ -38,6 +38,8 @@ type Schema struct {
 	Key       []int // indexes of the key's columns, in the key's order; empty: no key
 	// Indexes are the table's secondary indexes, where the source knows them; nil where it does not.
 	Indexes []Index
+	// OtherIndexes are those that Indexes cannot describe, for saying that they are not made elsewhere.
+	OtherIndexes []OtherIndex
 	// KeyFull says that the table has no key and its whole row identifies it (REPLICA IDENTITY FULL).
 	KeyFull bool
 	Version uint64 // rises with each new Schema of the table within one run; for messages only
@@ -53,16 +55,24 @@ type Index struct {
 	Unique  bool
 }
 
+// OtherIndex is a secondary index that is more, or less, than one over whole columns and all rows.
+type OtherIndex struct {
+	Name string
+	Why  string // "fulltext", "on a part of note", "on an expression", "a column of it is left out"
+}
+
 // MoveIndexes makes the schema's indexes follow its columns, whose new places moved has by their old
-// ones. An index that lost a column is gone.
+// ones. An index that lost a column becomes one of the others.
 func (s *Schema) MoveIndexes(moved map[int]int) {
 	var kept []Index
+	others := s.OtherIndexes[:len(s.OtherIndexes):len(s.OtherIndexes)]
 next:
 	for _, x := range s.Indexes {
 		columns := make([]int, len(x.Columns))
 		for n, old := range x.Columns {
 			i, ok := moved[old]
 			if !ok {
+				others = append(others, OtherIndex{Name: x.Name, Why: "a column of it is left out"})
 				continue next
 			}
 			columns[n] = i
@@ -70,7 +80,7 @@ next:
 		x.Columns = columns
 		kept = append(kept, x)
 	}
-	s.Indexes = kept
+	s.Indexes, s.OtherIndexes = kept, others
 }
 
 // Name returns the table's qualified name as users write it: namespace.table in PostgreSQL,

@@ -20,6 +20,11 @@ func (l *lane) apply(ctx context.Context, rows []pipeline.Row) error {
 		return err
 	}
 	err := l.applyGroups(ctx)
+	for tries := 0; tries < maxColumns && l.relaxes(err); tries++ {
+		if err = l.relax(ctx, err); err == nil {
+			err = l.applyGroups(ctx)
+		}
+	}
 	if err == nil || !aboutRows(err) && !faulty(err) {
 		return err
 	}
@@ -124,6 +129,9 @@ func (l *lane) truncate(ctx context.Context, g *group) error {
 			if b.restart(p.target, sourceOf(l.stream, r.Schema)) {
 				names = append(names, p.table)
 			}
+			continue
+		}
+		if r.Note() {
 			continue
 		}
 		switch {

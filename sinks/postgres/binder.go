@@ -141,6 +141,9 @@ func (b *binder) open(ctx context.Context, n name, stream pipeline.Stream, r *pi
 			return nil, err
 		}
 	}
+	if t.made, err = b.state.isMade(ctx, b.admin, n, t.table.oid); err != nil {
+		return nil, err
+	}
 	if t.load, err = b.state.loading(ctx, b.admin, n.String()); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
@@ -148,6 +149,10 @@ func (k *checker) absent(ctx context.Context, n name, s *pipeline.Schema) error 
 	rows, err := k.conn.query(ctx, `SELECT CASE WHEN to_regnamespace($1) IS NULL
 		THEN has_database_privilege(current_database(), 'CREATE')
 		ELSE has_schema_privilege(to_regnamespace($1)::oid, 'CREATE') END, current_user`, ident(n.schema))
+	if left := k.cfg.leftOut(s, k.cfg.Load != nil && !k.cfg.Merge); len(left) > 0 {
+		k.add(spec.Finding{Severity: spec.Info, Code: "PGS-021", Summary: "the table " + n.String() +
+			" will be made without some of what " + s.Name() + " has", Detail: strings.Join(left, "; ")})
+	}
 	if err != nil || rows[0][0] == "t" {
 		return err
 	}

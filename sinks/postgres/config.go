@@ -44,6 +44,7 @@ type Config struct {
 	DSN           spec.Secret
 	Into          spec.Template
 	CreateTables  bool
+	Constraints   bool
 	Write         string
 	Deletes       string
 	DeletedColumn string
@@ -89,6 +90,11 @@ func (c *connection) Spec(b *spec.Block) {
 func (c *Config) specWrites(b *spec.Block) {
 	a := spec.Attr(b, "create_tables", &c.CreateTables).Doc("Create tables and schemas that do not exist.")
 	spec.Default(a, &c.CreateTables, true)
+	a = spec.Attr(b, "constraints", &c.Constraints).
+		Doc("Give tables that are created the source's NOT NULL, and its defaults where they are constants or the" +
+			" present time. Where a row of the source is NULL all the same, because the source has dropped its NOT" +
+			" NULL, the sink drops its own. Not with merge or write = \"append\".")
+	spec.Default(a, &c.Constraints, true)
 	a = spec.Attr(b, "write", &c.Write).OneOf(writeUpsert, writeAppend).
 		Doc("upsert keeps each row's present state; append adds a row for every change.")
 	spec.Default(a, &c.Write, writeUpsert)
@@ -101,7 +107,7 @@ func (c *Config) specWrites(b *spec.Block) {
 	a = spec.Attr(b, "schema_changes", &c.SchemaChanges).
 		OneOf(changesAdd, changesApply, changesFail, changesIgnore).
 		Doc("What a change of a source table does: add_columns adds missing columns, apply also widens types and" +
-			" drops NOT NULL, fail stops, ignore leaves unknown columns out. Columns are never dropped.")
+			" drops NOT NULL of tables that the sink did not make, fail stops, ignore leaves unknown columns out. Columns are never dropped.")
 	spec.Default(a, &c.SchemaChanges, changesAdd)
 	a = spec.Attr(b, "truncates", &c.Truncates).OneOf(truncatesApply, truncatesIgnore, truncatesFail).
 		Doc("What a TRUNCATE of a source table does.")

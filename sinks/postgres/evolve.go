@@ -9,71 +9,6 @@ import (
 	"github.com/pipe-cdc/pipe/pipeline"
 )
 
-// createTable makes the table that a schema's rows need. It is committed on its own, so that lanes
-// that write to it do not wait for one another, and may be repeated.
-func (b *binder) createTable(ctx context.Context, c *conn, n name, s *pipeline.Schema) error {
-	defs, err := b.tableDefs(ctx, c, s, true)
-	if err != nil {
-		return err
-	}
-	return b.createOnce(ctx, c, n, "CREATE TABLE IF NOT EXISTS "+n.sql()+" ("+strings.Join(defs, ", ")+")")
-}
-
-// tableDefs returns what stands between the parentheses of CREATE TABLE.
-func (b *binder) tableDefs(ctx context.Context, c *conn, s *pipeline.Schema, withKey bool) ([]string, error) {
-	defs := make([]string, 0, len(s.Columns)+2)
-	for i := range s.Columns {
-		def, err := b.columnDef(ctx, c, s, &s.Columns[i])
-		if err != nil {
-			return nil, err
-		}
-		if s.IsKey(i) && b.cfg.Write == writeUpsert {
-			def += " NOT NULL"
-		}
-		defs = append(defs, def)
-	}
-	if b.cfg.Deletes == deletesSoft {
-		defs = append(defs, b.deletedDef())
-	}
-	if withKey && len(s.Key) > 0 && b.cfg.Write == writeUpsert {
-		defs = append(defs, "PRIMARY KEY ("+columnList(s, s.Key)+")")
-	}
-	return defs, nil
-}
-
-// createOnce runs a CREATE that another instance may run at the same time.
-func (b *binder) createOnce(ctx context.Context, c *conn, n name, create string) error {
-	var err error
-	for range claimTries {
-		sql := create
-		rows, qerr := c.query(ctx, "SELECT to_regnamespace($1) IS NULL", ident(n.schema))
-		if qerr != nil {
-			return qerr
-		}
-		if rows[0][0] == "t" {
-			sql = "CREATE SCHEMA IF NOT EXISTS " + ident(n.schema) + "; " + sql
-		}
-		err = c.run(ctx, sql)
-		if s := sqlState(err); s != stateUnique && s != stateTableExists && s != "42P06" {
-			break
-		}
-	}
-	return err
-}
-
-func (b *binder) deletedDef() string {
-	return ident(b.cfg.DeletedColumn) + " boolean NOT NULL DEFAULT false"
-}
-
-func (b *binder) columnDef(ctx context.Context, c *conn, s *pipeline.Schema, col *pipeline.Column) (string, error) {
-	if err := checkName(col.Name); err != nil {
-		return "", &pipeline.Error{Class: pipeline.Input, Table: s.Name(), Err: err,
-			Hint: "Shorten it with a transform \"rename\""}
-	}
-	typ, err := typeFor(ctx, c, s, col)
-	return ident(col.Name) + " " + typ, err
-}
-
 // evolve brings the target in line with a schema as schema_changes says, and reports whether it
 // changed anything. old is the schema that the table's rows had before, nil at first.
 func (b *binder) evolve(ctx context.Context, c *conn, t *target, old, s *pipeline.Schema) (bool, error) {
@@ -156,19 +91,28 @@ func (b *binder) missing(ctx context.Context, c *conn, t *target, s *pipeline.Sc
 			"column", col.Name)
 		return "", nil
 	case changesFail:
-		def, err := b.columnDef(ctx, c, s, col)
+		def, _, err := b.columnDef(ctx, c, s, col)
 		return "", errors.Join(err, &pipeline.Error{Class: pipeline.Input, Table: s.Name(),
 			Err:  fmt.Errorf("the target %s has no column %s", t.name, col.Name),
 			Hint: "Run ALTER TABLE " + t.name.sql() + " ADD COLUMN " + def})
 	}
-	def, err := b.columnDef(ctx, c, s, col)
-	if constant(col.Default) {
-		def += " DEFAULT " + col.Default
-	} else if col.Default != "" {
+	def, typ, err := b.columnDef(ctx, c, s, col)
+	if err != nil || col.Default == "" {
+		return "ADD COLUMN IF NOT EXISTS " + def, err
+	}
+	expr, ok := constantFor(s.System, col)
+	if ok {
+		if ok, err = takes(ctx, b.admin, expr, typ); err != nil {
+			return "", err
+		}
+	}
+	if ok {
+		def += " DEFAULT " + expr
+	} else {
 		b.log.Warn("the new column's default is not a constant: rows that exist already keep NULL",
 			"table", t.name.String(), "column", col.Name, "default", col.Default)
 	}
-	return "ADD COLUMN IF NOT EXISTS " + def, err
+	return "ADD COLUMN IF NOT EXISTS " + def, nil
 }
 
 func typeChanged(old *pipeline.Schema, col *pipeline.Column) bool {

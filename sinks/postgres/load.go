@@ -73,50 +73,26 @@ func (b *binder) bulk(stream pipeline.Stream, r *pipeline.Row) *Load {
 	return l
 }
 
-// steps returns what is left to be done to a table of that schema once it is loaded.
-func (b *binder) steps(n name, source string, l *Load, s *pipeline.Schema) []step {
+// steps returns what is left to be done to a table once it is loaded, and the indexes to make with it.
+func (b *binder) steps(n name, source string, l *Load, s *pipeline.Schema, indexes []step) []step {
 	var out []step
-	add := func(verb, columns string) {
-		out = append(out, step{Target: n, Ordinal: len(out) + 1, Source: source, Verb: verb, Columns: columns})
-	}
-	if l.Unlogged {
-		add(stepLogged, "")
-	}
-	if l.DeferIndexes {
-		if len(s.Key) > 0 && b.cfg.Write == writeUpsert {
-			add(stepKey, columnList(s, s.Key))
-		}
-		for _, x := range b.indexes(s) {
-			add(x.Verb, x.Columns)
-		}
-	}
-	add(stepAnalyze, "")
-	return out
-}
-
-// indexes returns the secondary indexes to make. A history has no unique values.
-func (b *binder) indexes(s *pipeline.Schema) []step {
-	var out []step
-	for _, x := range s.Indexes {
-		if len(x.Columns) == 0 || !within(x.Columns, len(s.Columns)) {
-			continue
-		}
-		st := step{Verb: stepIndex, Columns: columnList(s, x.Columns)}
-		if x.Unique && b.cfg.Write == writeUpsert && b.cfg.Deletes == deletesApply {
-			st.Verb = stepUnique
-		}
+	add := func(st step) {
+		st.Target, st.Ordinal, st.Source = n, len(out)+1, source
 		out = append(out, st)
 	}
-	return out
-}
-
-func within(columns []int, n int) bool {
-	for _, c := range columns {
-		if c < 0 || c >= n {
-			return false
+	if l.Unlogged {
+		add(step{Verb: stepLogged})
+	}
+	if l.DeferIndexes && len(s.Key) > 0 && b.cfg.Write == writeUpsert {
+		add(step{Verb: stepKey, Columns: columnList(s, s.Key)})
+	}
+	for _, st := range indexes {
+		if l.DeferIndexes {
+			add(st)
 		}
 	}
-	return true
+	add(step{Verb: stepAnalyze})
+	return out
 }
 
 func columnList(s *pipeline.Schema, columns []int) string {
@@ -129,7 +105,6 @@ func columnList(s *pipeline.Schema, columns []int) string {
 
 // makeBulk makes a table for a load, and in the same transaction records what is left to be done to it.
 func (b *binder) makeBulk(ctx context.Context, n name, source string, l *Load, s *pipeline.Schema) error {
-	steps := b.steps(n, source, l, s)
 	kind := "TABLE"
 	if l.Unlogged {
 		kind = "UNLOGGED TABLE"
@@ -138,18 +113,37 @@ func (b *binder) makeBulk(ctx context.Context, n name, source string, l *Load, s
 	if err != nil {
 		return err
 	}
-	sql := "CREATE " + kind + " " + n.sql() + " (" + strings.Join(defs, ", ") + "); "
-	if !l.DeferIndexes {
-		for _, x := range b.indexes(s) {
-			x.Target = n
-			sql += x.sql() + "; "
+	made, sql := false, "CREATE "+kind+" "+n.sql()+" ("+strings.Join(defs, ", ")+"); "+b.state.madeSQL(n)+"; "
+	for range claimTries {
+		taken, err := b.takenNames(ctx, n.schema)
+		if err != nil {
+			return err
+		}
+		taken[n.table] = true
+		made, err = b.createOnce(ctx, b.admin, n, sql+b.indexSQL(n, source, l, s, taken))
+		if err == nil {
+			break
+		}
+		if !nameTaken(err) { // else another table's index has got it meanwhile
+			return err
 		}
 	}
-	err = b.createOnce(ctx, b.admin, n, sql+b.state.planSQL(n, steps))
-	if sqlState(err) == stateTableExists {
-		return nil // another one made it
+	if made {
+		b.log.Info("a table is made for its load", "table", n.String(), "unlogged", l.Unlogged, "defer_indexes",
+			l.DeferIndexes)
+		b.tell(n, s, true)
 	}
-	b.log.Info("a table is made for its load", "table", n.String(), "unlogged", l.Unlogged, "defer_indexes",
-		l.DeferIndexes)
-	return err
+	return nil
+}
+
+// indexSQL makes a new table's indexes, or records that they are to be made, with the other steps.
+func (b *binder) indexSQL(n name, source string, l *Load, s *pipeline.Schema, taken map[string]bool) string {
+	var sql strings.Builder
+	indexes := b.indexes(n, s, taken)
+	for _, x := range indexes {
+		if !l.DeferIndexes {
+			sql.WriteString(x.sql() + "; ")
+		}
+	}
+	return sql.String() + b.state.planSQL(n, b.steps(n, source, l, s, indexes))
 }

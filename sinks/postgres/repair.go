@@ -12,7 +12,7 @@ import (
 // where a group fails, rows deleted before they are inserted again (unique values that change
 // hands), and at last in the order of the source in ever smaller parts, until what fails is one row.
 func (l *lane) repair(ctx context.Context, cause error) error {
-	if err := l.back(ctx, savepoint); err != nil {
+	if err := l.undo(ctx); err != nil {
 		return firstError(cause, err)
 	}
 	for _, g := range l.groups {

@@ -174,8 +174,13 @@ func (b *binder) work(ctx context.Context, c *conn, queue <-chan step) error {
 
 // do does one step, and decides what its failure means.
 func (b *binder) do(ctx context.Context, c *conn, st *step) error {
-	b.log.Info("finishing a load", "table", st.Target.String(), "step", st.Verb, "columns", st.Columns)
+	b.log.Info("finishing a load", "table", st.Target.String(), "step", st.Verb, "columns", st.Columns, "index",
+		st.Index)
 	err := b.once(ctx, c, st, st.sql())
+	if st.Index != "" && nameTaken(err) { // since it was chosen
+		st.Index = longName(st.Target, st.Index)
+		err = b.once(ctx, c, st, st.sql())
+	}
 	switch state := sqlState(err); {
 	case err == nil:
 		return nil

@@ -22,6 +22,7 @@ import (
 //	fence                the number of the instance that may write; each start adds one
 //	load                 targets that hold nothing but rows of an unfinished first load
 //	load_step            what is left to be done to a target once its first load is complete
+//	made                 the targets that the sink made itself, whose constraints are its own
 type state struct {
 	schema   string // quoted
 	pipeline string
@@ -86,7 +87,7 @@ func (s *state) take(ctx context.Context, c *conn) (pipeline.Checkpoint, error) 
 }
 
 // owned are the tables whose rows go with the sink when it is moved.
-var owned = [...]string{"checkpoint", "checkpoint_unlogged", "load", "load_step"}
+var owned = [...]string{"checkpoint", "checkpoint_unlogged", "load", "load_step", "made"}
 
 // inherit takes over what is stored under the sink's old address, unless there is something under its
 // own. Deleting the old fence waits for the commits of an instance that still runs under the old
@@ -116,7 +117,7 @@ func (s *state) inherit(ctx context.Context, c *conn) error {
 
 func (s *state) create(ctx context.Context, c *conn) error {
 	rows, err := c.query(ctx, "SELECT to_regclass($1) IS NOT NULL, to_regnamespace($2) IS NULL",
-		s.schema+".load_step", s.schema)
+		s.schema+".made", s.schema)
 	if err != nil || rows[0][0] == "t" {
 		return err
 	}
@@ -133,7 +134,8 @@ func (s *state) create(ctx context.Context, c *conn) error {
 	return err
 }
 
-// createSQL makes the tables in the schema STATE, which is there.
+// createSQL makes the tables in the schema STATE, which is there, or what is missing of them. The one that
+// came last in the sink's history comes last: where it is there, all are.
 const createSQL = `
 	CREATE TABLE IF NOT EXISTS STATE.checkpoint (pipeline text NOT NULL, sink text NOT NULL,
 		stream text NOT NULL, position text NOT NULL, updated_at timestamptz NOT NULL DEFAULT now(),
@@ -147,7 +149,10 @@ const createSQL = `
 	CREATE TABLE IF NOT EXISTS STATE.load_step (pipeline text NOT NULL, sink text NOT NULL, target text NOT NULL,
 		ordinal integer NOT NULL, source text NOT NULL, verb text NOT NULL, columns text NOT NULL DEFAULT '',
 		schema_name text NOT NULL, table_name text NOT NULL, trouble text NOT NULL DEFAULT '',
-		PRIMARY KEY (pipeline, sink, target, ordinal))`
+		PRIMARY KEY (pipeline, sink, target, ordinal));
+	ALTER TABLE STATE.load_step ADD COLUMN IF NOT EXISTS index_name text NOT NULL DEFAULT '';
+	CREATE TABLE IF NOT EXISTS STATE.made (pipeline text NOT NULL, sink text NOT NULL, schema_name text NOT NULL,
+		table_name text NOT NULL, table_oid oid NOT NULL, PRIMARY KEY (pipeline, sink, schema_name, table_name))`
 
 // markSQL stores a position if the fence is still ours: where it is not, the scalar subquery is NULL
 // and the NOT NULL of the column refuses the row. FOR SHARE lets the sink's own lanes pass one

@@ -25,10 +25,10 @@ type step struct {
 	Source  string // address
 	Verb    string
 	Columns string // as SQL
+	Index   string // its name; "" for the server's choice
 }
 
-// sql returns the statement that does the step. The server chooses an index's name, one that is free in
-// the schema: tables of several databases may have indexes of one name.
+// sql returns the statement that does the step.
 func (s *step) sql() string {
 	switch s.Verb {
 	case stepLogged:
@@ -36,11 +36,18 @@ func (s *step) sql() string {
 	case stepKey:
 		return "ALTER TABLE " + s.Target.sql() + " ADD PRIMARY KEY (" + s.Columns + ")"
 	case stepUnique:
-		return "CREATE UNIQUE INDEX ON " + s.Target.sql() + " (" + s.Columns + ")"
+		return "CREATE UNIQUE INDEX " + s.index() + "ON " + s.Target.sql() + " (" + s.Columns + ")"
 	case stepIndex:
-		return "CREATE INDEX ON " + s.Target.sql() + " (" + s.Columns + ")"
+		return "CREATE INDEX " + s.index() + "ON " + s.Target.sql() + " (" + s.Columns + ")"
 	}
 	return "ANALYZE " + s.Target.sql()
+}
+
+func (s *step) index() string {
+	if s.Index == "" {
+		return ""
+	}
+	return ident(s.Index) + " "
 }
 
 // spare reports whether the pipeline can go on without the step.
@@ -67,9 +74,9 @@ func (s *state) planSQL(n name, steps []step) string {
 	b.WriteString("DELETE FROM " + s.schema + ".load_step WHERE " + s.owner() + " AND target = " + literal(n.sql()))
 	for _, st := range steps {
 		b.WriteString("; INSERT INTO " + s.schema + ".load_step" +
-			" (pipeline, sink, target, ordinal, source, verb, columns, schema_name, table_name) VALUES (")
+			" (pipeline, sink, target, ordinal, source, verb, columns, schema_name, table_name, index_name) VALUES (")
 		values := []string{s.pipeline, s.sink, n.sql(), strconv.Itoa(st.Ordinal), st.Source, st.Verb, st.Columns,
-			n.schema, n.table}
+			n.schema, n.table, st.Index}
 		for i, v := range values {
 			if i > 0 {
 				b.WriteString(", ")
@@ -83,7 +90,7 @@ func (s *state) planSQL(n name, steps []step) string {
 
 // stepsOf returns the steps that are left of a source's loads, or of one target's.
 func (s *state) stepsOf(ctx context.Context, c *conn, column, value string) ([]step, error) {
-	rows, err := c.query(ctx, "SELECT schema_name, table_name, ordinal, source, verb, columns FROM "+
+	rows, err := c.query(ctx, "SELECT schema_name, table_name, ordinal, source, verb, columns, index_name FROM "+
 		s.schema+".load_step WHERE "+
 		s.owner()+" AND "+column+" = $1 ORDER BY target, ordinal", value)
 	if err != nil {
@@ -95,7 +102,7 @@ func (s *state) stepsOf(ctx context.Context, c *conn, column, value string) ([]s
 		if err != nil {
 			return nil, fmt.Errorf("the state's step %q: %w", r[2], err)
 		}
-		out[i] = step{Target: name{r[0], r[1]}, Ordinal: ordinal, Source: r[3], Verb: r[4], Columns: r[5]}
+		out[i] = step{Target: name{r[0], r[1]}, Ordinal: ordinal, Source: r[3], Verb: r[4], Columns: r[5], Index: r[6]}
 	}
 	return out, nil
 }

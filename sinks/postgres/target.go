@@ -16,6 +16,7 @@ type target struct {
 	sources []string // whose rows it takes: one, unless merge
 	load    string   // the source whose unfinished first load fills it; "" where there is none
 	fresh   bool     // it was empty when this run first saw it, and only a snapshot wrote to it since
+	made    bool     // by the sink: its constraints are the sink's own
 	clashed bool     // an inserted row was there already: no more guessing that keys are new
 	// deferred says that its key is made once it is loaded: till then it takes nothing but new rows.
 	deferred bool
