@@ -44,6 +44,9 @@ func (a *Arena) Values(n int) []Value {
 	return out
 }
 
+// AllocValues returns n values of undefined content, of which every one must be set.
+func (a *Arena) AllocValues(n int) []Value { return a.values.take(n, arenaValues) }
+
 // Size returns the bytes in use.
 func (a *Arena) Size() int { return a.bytes.used + a.values.used*valueBytes }
 

@@ -26,7 +26,7 @@ type relation struct {
 	Columns  []column
 	Key      []string // of the primary key, or of a unique index without NULL
 	KeyIndex string   // the name of that index
-	Indexes  []index  // over whole columns, without the key's
+	Indexes  []index  // without the key's
 }
 
 // index is a secondary index.
@@ -34,6 +34,7 @@ type index struct {
 	Name    string
 	Columns []string
 	Unique  bool
+	Why     string // it is none over whole columns; "" where it is one
 }
 
 // column is a column as information_schema.COLUMNS describes it.
@@ -87,8 +88,8 @@ const queryColumns = `SELECT c.TABLE_SCHEMA, c.TABLE_NAME, c.COLUMN_NAME, c.DATA
 const queryJSON = `SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME FROM information_schema.CHECK_CONSTRAINTS
 	WHERE %s AND LEVEL = 'Column' AND CHECK_CLAUSE = CONCAT('json_valid(` + "`', CONSTRAINT_NAME, '`" + `)')`
 
-const queryKeys = `SELECT s.TABLE_SCHEMA, s.TABLE_NAME, s.INDEX_NAME, s.COLUMN_NAME, s.NON_UNIQUE, s.NULLABLE, s.SUB_PART
-	FROM information_schema.STATISTICS s WHERE %s AND s.INDEX_TYPE = 'BTREE'
+const queryKeys = `SELECT s.TABLE_SCHEMA, s.TABLE_NAME, s.INDEX_NAME, s.COLUMN_NAME, s.NON_UNIQUE, s.NULLABLE, s.SUB_PART,
+	s.INDEX_TYPE FROM information_schema.STATISTICS s WHERE %s
 	ORDER BY s.TABLE_SCHEMA, s.TABLE_NAME, s.INDEX_NAME <> 'PRIMARY', s.INDEX_NAME, s.SEQ_IN_INDEX`
 
 // loadCatalog reads the tables that wants says, nil for all; of one database where it is given. Each
@@ -146,12 +147,13 @@ func loadCatalog(ctx context.Context, conn *wire.Conn, only *relation, database 
 func (c *catalog) loadKeys(ctx context.Context, conn *wire.Conn, where string) error {
 	type found struct {
 		index
-		nullable, partial bool
+		nullable bool
 	}
 	all := map[*relation][]*found{}
 	err := eachRow(ctx, conn, fmt.Sprintf(queryKeys, where), func(f *fields) {
 		r := c.relation(f.text(), f.text())
-		name, column, unique, nullable, partial := f.text(), f.text(), f.text() == "0", f.text() == "YES", f.text() != ""
+		name, column, unique, nullable := f.text(), f.text(), f.text() == "0", f.text() == "YES"
+		why := whyOther(column, f.text(), f.text())
 		if r == nil {
 			return
 		}
@@ -162,18 +164,33 @@ func (c *catalog) loadKeys(ctx context.Context, conn *wire.Conn, where string) e
 		}
 		x := list[len(list)-1]
 		x.Columns = append(x.Columns, column)
-		x.nullable, x.partial = x.nullable || nullable, x.partial || partial
+		if x.nullable = x.nullable || nullable; x.Why == "" {
+			x.Why = why
+		}
 	})
 	for r, list := range all {
 		for _, x := range list {
-			if r.KeyIndex == "" && (x.Name == "PRIMARY" || x.Unique && !x.nullable && !x.partial) {
+			if r.KeyIndex == "" && (x.Name == "PRIMARY" || x.Unique && !x.nullable && x.Why == "") {
 				r.KeyIndex, r.Key = x.Name, x.Columns
-			} else if !x.partial {
+			} else {
 				r.Indexes = append(r.Indexes, x.index)
 			}
 		}
 	}
 	return err
+}
+
+// whyOther says why an index is none over whole columns, "" where it is one.
+func whyOther(column, part, kind string) string {
+	switch {
+	case kind != "BTREE":
+		return strings.ToLower(kind)
+	case column == "":
+		return "on an expression"
+	case part != "":
+		return "on the first " + part + " characters of " + column
+	}
+	return ""
 }
 
 // labelsOf reads the labels of enum('a','it”s').

@@ -263,17 +263,17 @@ func (e *streamed) fill(a *pipeline.Arena, row *pipeline.Row, r *binlog.Rows, da
 	n := len(e.schema.Columns)
 	switch r.Op {
 	case binlog.WriteRows:
-		row.Op, row.Values = pipeline.Insert, a.Values(n)
+		row.Op, row.Values = pipeline.Insert, a.AllocValues(n)
 		return e.dec.Image(a, row.Values, r.After, data)
 	case binlog.DeleteRows:
-		row.Op, row.Before = pipeline.Delete, a.Values(n)
+		row.Op, row.Before = pipeline.Delete, a.AllocValues(n)
 		return e.dec.Image(a, row.Before, r.Before, data)
 	}
-	row.Op, row.Before = pipeline.Update, a.Values(n)
+	row.Op, row.Before = pipeline.Update, a.AllocValues(n)
 	if rest, err = e.dec.Image(a, row.Before, r.Before, data); err != nil {
 		return nil, err
 	}
-	row.Values = a.Values(n)
+	row.Values = a.AllocValues(n)
 	if rest, err = e.dec.Image(a, row.Values, r.After, rest); err != nil || bytes.Equal(r.Before, r.After) {
 		return rest, err
 	}

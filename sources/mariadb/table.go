@@ -152,17 +152,20 @@ func (t *table) setKey() {
 	t.Schema.KeyFull = len(t.Schema.Key) == 0
 }
 
-// setIndexes tells of the indexes whose columns are all read.
+// setIndexes tells of the indexes whose columns are all read, and of the others why they are none.
 func (t *table) setIndexes() {
-next:
 	for _, x := range t.Indexes {
 		out := pipeline.Index{Name: x.Name, Unique: x.Unique}
 		for _, name := range x.Columns {
 			i := t.Schema.Index(name)
-			if i < 0 {
-				continue next
+			if i < 0 && x.Why == "" {
+				x.Why = "a column of it is left out"
 			}
 			out.Columns = append(out.Columns, i)
+		}
+		if x.Why != "" {
+			t.Schema.OtherIndexes = append(t.Schema.OtherIndexes, pipeline.OtherIndex{Name: x.Name, Why: x.Why})
+			continue
 		}
 		t.Schema.Indexes = append(t.Schema.Indexes, out)
 	}

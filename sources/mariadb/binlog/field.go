@@ -98,8 +98,9 @@ type Decoder struct {
 	Zeros  uint64 // dates that the policy changed
 	Bad    uint64 // texts in which bytes were replaced
 
+	steps   []step // of a full image, one for each field
+	columns int    // of the schema, where the fields have all of them
 	z       Inflater
-	scratch []byte
 }
 
 // NewDecoder compiles the fields.
@@ -117,6 +118,7 @@ func NewDecoder(fields []Field, p Policy) (*Decoder, error) {
 			return nil, fmt.Errorf("column %d: %w", i+1, err)
 		}
 	}
+	d.program()
 	return d, nil
 }
 

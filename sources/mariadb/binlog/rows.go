@@ -82,13 +82,21 @@ func full(bitmap []byte, n int) bool {
 	return n == 0 || bitmap[0]&(1<<n-1) == 1<<n-1
 }
 
-// Image decodes one row image into values, which has an element for each column of the schema, and
-// returns what follows it. Texts alias data where they need no conversion. A column outside of the
-// bitmap is Absent.
+// Image decodes one row image into values, which has an element for each column of the schema and
+// undefined content, and returns what follows it. It sets every element, also where it
+// fails. Texts alias data where they need no conversion. A column outside of the bitmap is Absent.
 func (d *Decoder) Image(a *pipeline.Arena, values []pipeline.Value, bitmap, data []byte) (rest []byte, err error) {
 	if full(bitmap, len(d.Fields)) {
+		if len(values) != d.columns {
+			clear(values)
+		}
 		return d.fullImage(a, values, data)
 	}
+	return d.partImage(a, values, bitmap, data)
+}
+
+// partImage decodes an image that lacks columns.
+func (d *Decoder) partImage(a *pipeline.Arena, values []pipeline.Value, bitmap, data []byte) (rest []byte, err error) {
 	for i := range values {
 		values[i] = pipeline.AbsentValue
 	}
@@ -111,20 +119,6 @@ func (d *Decoder) Image(a *pipeline.Arena, values []pipeline.Value, bitmap, data
 		null := Has(nulls, at)
 		at++
 		if data, err = d.column(a, values, &d.Fields[i], null, data); err != nil {
-			return nil, err
-		}
-	}
-	return data, nil
-}
-
-func (d *Decoder) fullImage(a *pipeline.Arena, values []pipeline.Value, data []byte) (rest []byte, err error) {
-	n := (len(d.Fields) + 7) / 8
-	if len(data) < n {
-		return nil, ErrShort
-	}
-	nulls, data := data[:n], data[n:]
-	for i := range d.Fields {
-		if data, err = d.column(a, values, &d.Fields[i], Has(nulls, i), data); err != nil {
 			return nil, err
 		}
 	}

@@ -29,6 +29,11 @@ func NewDecoder(c *Charset) *Decoder {
 	return d
 }
 
+// HasASCII reports whether text of nothing but bytes below 0x80 is its own UTF-8.
+func (c *Charset) HasASCII() bool {
+	return c.form == formUTF8 || c.form == formASCII || c.form == formSingle
+}
+
 // Direct reports whether p is its own UTF-8 already.
 func (d *Decoder) Direct(p []byte) bool {
 	switch d.form {
