@@ -56,6 +56,9 @@ func (c *catalog) load(ctx context.Context, conn *pgconn.PgConn, want func(*rela
 	if err := c.loadKeys(ctx, conn, oids); err != nil {
 		return err
 	}
+	if err := c.loadIndexes(ctx, conn, oids); err != nil {
+		return err
+	}
 	return c.loadSizes(ctx, conn, oids)
 }
 
@@ -171,6 +174,28 @@ func (c *catalog) loadKeys(ctx context.Context, conn *pgconn.PgConn, oids []uint
 		if replica {
 			r.IndexName, r.Index = name, append(r.Index, num)
 		}
+	})
+}
+
+// loadIndexes finds the indexes beside that of the key, which is the replica identity's where it has one.
+func (c *catalog) loadIndexes(ctx context.Context, conn *pgconn.PgConn, oids []uint32) error {
+	return eachRow(ctx, conn, forVersion(queryIndexes, c.Version), oids, func(f *fields) {
+		r, primary := c.byOID[f.oid()], f.bool()
+		x := index{Unique: f.bool(), Name: f.text()}
+		column := f.text()
+		x.Why = f.text()
+		if r == nil {
+			return
+		}
+		byIndex := r.Identity == identityIndex && len(r.Index) > 0
+		if primary && !byIndex || byIndex && x.Name == r.IndexName {
+			return
+		}
+		if n := len(r.Indexes); n == 0 || r.Indexes[n-1].Name != x.Name {
+			r.Indexes = append(r.Indexes, x)
+		}
+		last := &r.Indexes[len(r.Indexes)-1]
+		last.Columns = append(last.Columns, column)
 	})
 }
 

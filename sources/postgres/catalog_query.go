@@ -44,6 +44,26 @@ CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (num, n)
 WHERE i.indrelid = ANY ($1::oid[]) AND (i.indisprimary OR i.indisreplident) AND k.n <= i.indnkeyatts
 ORDER BY i.indrelid, i.indexrelid, k.n`
 
+// queryIndexes says of an index why it is none over whole columns and all rows, where it is not.
+const queryIndexes = `
+SELECT i.indrelid, i.indisprimary, i.indisunique, c.relname, coalesce(a.attname, ''),
+       CASE WHEN i.indisexclusion THEN 'an exclusion constraint'
+            WHEN am.amname <> 'btree' THEN am.amname
+            WHEN i.indexprs IS NOT NULL THEN 'on an expression'
+            WHEN i.indpred IS NOT NULL THEN 'on a part of the rows'
+            WHEN NOT i.indimmediate THEN 'deferrable'
+            WHEN i.indnullsnotdistinct THEN 'nulls not distinct'
+            WHEN EXISTS (SELECT FROM pg_opclass p WHERE p.oid = ANY (i.indclass::oid[]) AND NOT p.opcdefault)
+                 THEN 'with an operator class'
+            ELSE '' END
+FROM pg_index i
+JOIN pg_class c ON c.oid = i.indexrelid
+JOIN pg_am am ON am.oid = c.relam
+CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (num, n)
+LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.num
+WHERE i.indrelid = ANY ($1::oid[]) AND i.indisvalid AND i.indislive AND k.n <= i.indnkeyatts
+ORDER BY i.indrelid, c.relname, k.n`
+
 const querySizes = `
 SELECT c.oid, coalesce(pg_total_relation_size(c.oid), -1)
 FROM pg_class c WHERE c.oid = ANY ($1::oid[])`
@@ -76,7 +96,10 @@ ORDER BY enumtypid, enumsortorder`
 
 // forVersion takes out of a query what an older server does not have.
 func forVersion(sql string, version int) string {
-	const hasIncluded, hasGenerated = 110000, 120000
+	const hasIncluded, hasGenerated, hasNulls = 110000, 120000, 150000
+	if version < hasNulls {
+		sql = strings.Replace(sql, "i.indnullsnotdistinct", "false", 1)
+	}
 	if version < hasGenerated {
 		sql = strings.Replace(sql, "a.attgenerated <> ''", "false", 1)
 	}

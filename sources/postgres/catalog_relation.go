@@ -49,6 +49,15 @@ type relation struct {
 	Primary   []int16 // numbers of the primary key's columns, in its order
 	IndexName string  // the index of REPLICA IDENTITY USING INDEX
 	Index     []int16 // its columns
+	Indexes   []index // all but the key's, by name
+}
+
+// index is a secondary index.
+type index struct {
+	Name    string
+	Columns []string
+	Unique  bool
+	Why     string // it is none over whole columns and all rows; "" where it is one
 }
 
 // attribute is one column, dropped ones excluded.

@@ -48,8 +48,28 @@ func (c *catalog) schema(r *relation, s shape) (*pipeline.Schema, error) {
 		}
 		out.Key = append(out.Key, i)
 	}
+	r.setIndexes(out)
 	out.KeyFull = len(out.Key) == 0 && r.Identity == identityFull
 	return out, nil
+}
+
+// setIndexes tells a schema of the indexes.
+func (r *relation) setIndexes(s *pipeline.Schema) {
+	for _, x := range r.Indexes {
+		out := pipeline.Index{Name: x.Name, Unique: x.Unique}
+		for _, name := range x.Columns {
+			i := s.Index(name)
+			if i < 0 && x.Why == "" {
+				x.Why = "a column of it is left out"
+			}
+			out.Columns = append(out.Columns, i)
+		}
+		if x.Why != "" {
+			s.OtherIndexes = append(s.OtherIndexes, pipeline.OtherIndex{Name: x.Name, Why: x.Why})
+			continue
+		}
+		s.Indexes = append(s.Indexes, out)
+	}
 }
 
 // keyNames returns the columns by which updates and deletes name a row: those of the identity's
