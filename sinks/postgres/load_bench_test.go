@@ -40,6 +40,10 @@ func BenchmarkLoadSQL(b *testing.B) {
 			{"logged, key and indexes after", "CREATE " + table + ";", key + indexes},
 			{"unlogged, logged, key and indexes", "CREATE UNLOGGED " + table + ";", "ALTER TABLE t SET LOGGED;" +
 				key + indexes},
+			// One transaction, and so one session a table, whose rows are seen when the last one is there.
+			{"frozen, key after", "", "CREATE " + table + ";" + load[:len(load)-1] + " FREEZE;" + key},
+			{"frozen, key and indexes after", "", "CREATE " + table + ";" + load[:len(load)-1] + " FREEZE;" + key + indexes},
+			{"two sessions, key and indexes after", "CREATE " + table + ";", key + indexes},
 		} {
 			b.Run(order[:1]+"/"+way.name, func(b *testing.B) {
 				var used time.Duration
