@@ -41,7 +41,16 @@ const (
 	// over, and the rows that an earlier, unfinished one delivered are void. A sink whose table holds
 	// nothing but those rows empties it; any other sink ignores the row.
 	Again
+	// Sift, on a Truncate, says that nothing was emptied: a snapshot of the whole table begins whose end
+	// is a Truncate with Sweep. Rows of the table that are neither read nor written between the two are
+	// gone at the source: a sink that can remember what it wrote deletes them at Sweep. Any other sink
+	// ignores both.
+	Sift
+	Sweep
 )
+
+// notEmptied are the flags of a Truncate that does not tell of one.
+const notEmptied = Again | Sift | Sweep
 
 // Tx is one source transaction (or one snapshot chunk), shared by its rows and immutable.
 type Tx struct {
@@ -83,6 +92,9 @@ func (r *Row) Key() []Value {
 	}
 	return r.Before
 }
+
+// Note reports whether the row is a Truncate that emptied nothing: a word about a snapshot.
+func (r *Row) Note() bool { return r.Op == Truncate && r.Flags&notEmptied != 0 }
 
 // KeyChanged reports whether the row is an Update whose key differs from the one it had.
 func (r *Row) KeyChanged() bool {

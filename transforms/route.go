@@ -317,7 +317,7 @@ func (b *boundRoute) truncate(r *pipeline.Row) (bool, error) {
 	if len(b.choices) == 1 {
 		return b.send(r, 0)
 	}
-	if r.Flags&pipeline.Again != 0 {
+	if r.Note() {
 		return false, nil // it has no one target; rows with a key are written over by the new snapshot
 	}
 	return false, b.failed(b.in, r, errors.New("a TRUNCATE of a table whose rows go to several targets"),

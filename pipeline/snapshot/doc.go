@@ -11,7 +11,17 @@
 //     while the next is read, and the number of streams does not grow with the table. A chunk ends
 //     with a Mark, so it counts as done only when every sink has all of it (pipeline invariant 1).
 //   - The streams of two attempts at a snapshot never have the same name (Attempt).
-//   - The first error ends the run; nothing is skipped.
+//   - The first error ends an initial snapshot; nothing is skipped.
+//
+// On a running pipeline (Live) it is different: each chunk is read in a short transaction and merged
+// into the stream of changes.
+//
+//   - A row of a chunk is emitted only behind everything that the chunk's snapshot sees (its fence),
+//     and not if its key was touched by an emitted transaction that the snapshot does not see
+//     (Window): so no row goes back in time.
+//   - The Window watches a table before the first of its chunks is read.
+//   - The Ledger, what is known of each table, lies in the checkpoint: no sink has less of it than of
+//     the rows that it tells of. It says that a chunk is there only after the chunk is durable.
 //
 // Neighbours: sources plan and read chunks with it.
 package snapshot

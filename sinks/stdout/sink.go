@@ -95,8 +95,8 @@ func (s *Sink) flush(ctx context.Context) error {
 }
 
 func (s *Sink) row(r *pipeline.Row, now int64) error {
-	if r.Flags&pipeline.Again != 0 {
-		return nil // a snapshot that starts over emptied nothing
+	if r.Note() {
+		return nil // nothing was emptied
 	}
 	p, err := s.printer(r.Schema)
 	if err != nil {

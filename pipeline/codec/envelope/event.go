@@ -132,7 +132,7 @@ func (p *Plan) truncate(dst []Event, e Event) ([]Event, error) {
 		how = Fail
 	}
 	switch {
-	case how == Ignore, e.Row.Flags&pipeline.Again != 0: // a snapshot that starts over emptied nothing
+	case how == Ignore, e.Row.Note():
 		return dst, nil
 	case how == Fail || p.Shape == Flat:
 		return dst, p.fail(e.Row, "", errors.New("TRUNCATE has no form in this envelope"),

@@ -1,0 +1,134 @@
+package snapshot
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/pipe-cdc/pipe/pipeline"
+)
+
+// Ledger is what a source knows of its tables' snapshots. It is part of the checkpoint, an entry the
+// position of a stream of its own, so it is kept wherever positions are, and no sink can have less of
+// it than of the rows that it tells of. Its methods are safe for concurrent use.
+type Ledger struct {
+	mu      sync.Mutex // guards the following
+	entries map[string]*Entry
+	dirty   map[string]bool
+
+	saving sync.Mutex // held while batches are emitted, so that entries stay in order
+}
+
+// LoadLedger reads the entries of a checkpoint (local stream names).
+func LoadLedger(cp pipeline.Checkpoint) (*Ledger, error) {
+	l := &Ledger{entries: map[string]*Entry{}, dirty: map[string]bool{}}
+	for s, p := range cp {
+		table, ok := strings.CutPrefix(string(s), tablePrefix)
+		if !ok {
+			continue
+		}
+		e, err := ParseEntry(table, p)
+		if err != nil {
+			return nil, &pipeline.Error{Class: pipeline.Environment, Table: table, Pos: p, Err: err,
+				Hint: "Was it written by a newer version of pipe?"}
+		}
+		l.entries[table] = &e
+	}
+	return l, nil
+}
+
+// Entry returns a copy of a table's entry; ok is false where there is none.
+func (l *Ledger) Entry(table string) (e Entry, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if known := l.entries[table]; known != nil {
+		return known.Clone(), true
+	}
+	return Entry{Table: table}, false
+}
+
+// Entries returns copies of all entries, sorted by table.
+func (l *Ledger) Entries() []Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var out []Entry
+	for _, table := range slices.Sorted(maps.Keys(l.entries)) {
+		out = append(out, l.entries[table].Clone())
+	}
+	return out
+}
+
+// Empty reports whether nothing is known of any table.
+func (l *Ledger) Empty() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.entries) == 0
+}
+
+// Change changes a table's entry, which it makes where there is none. It is saved by the next Save.
+func (l *Ledger) Change(table string, f func(*Entry)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.entries[table]
+	if e == nil {
+		e = &Entry{Table: table, Estimate: -1}
+		l.entries[table] = e
+	}
+	f(e)
+	e.Version++
+	l.dirty[table] = true
+}
+
+// Forget drops a table's entry: it is not read any more.
+func (l *Ledger) Forget(table string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.entries[table] != nil {
+		delete(l.entries, table)
+		l.dirty[table] = true
+	}
+}
+
+// Save emits what changed since the last Save and returns the streams used, for a Drain where the
+// caller must know that it is saved.
+func (l *Ledger) Save(ctx context.Context, out pipeline.Output) ([]pipeline.Stream, error) {
+	l.saving.Lock()
+	defer l.saving.Unlock()
+	changed, err := l.changes()
+	if err != nil {
+		return nil, err
+	}
+	streams := slices.Sorted(maps.Keys(changed))
+	for _, s := range streams {
+		b, err := out.New(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		b.Mark(changed[s])
+		if err := out.Emit(b); err != nil {
+			return nil, err
+		}
+	}
+	return streams, nil
+}
+
+// changes returns the positions of the entries that changed, "" for one that is gone.
+func (l *Ledger) changes() (map[pipeline.Stream]pipeline.Position, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := map[pipeline.Stream]pipeline.Position{}
+	for table := range l.dirty {
+		p := pipeline.Position("")
+		if e := l.entries[table]; e != nil {
+			var err error
+			if p, err = e.position(); err != nil {
+				return nil, err
+			}
+		}
+		out[TableStream(table)] = p
+	}
+	clear(l.dirty)
+	return out, nil
+}
