@@ -66,7 +66,7 @@ func TestDataErrors(t *testing.T) {
 		{"no date", "email date, bio text", pipetest.Row{7, "x", "b"}, []string{"id=7", "22007"}},
 		{"nul", "email text, bio text", pipetest.Row{7, "x\x00", "b"}, []string{"id=7", "column email", "NUL"}},
 		{"no utf-8", "email text, bio text", pipetest.Row{7, "\xff", "b"}, []string{"id=7", "22021"}},
-		{"json escape", "email jsonb, bio text", pipetest.Row{7, `"\u0000"`, "b"}, []string{"id=7", "22P05"}},
+		{"json escape", "email jsonb, bio text", pipetest.Row{7, `"\u0000"`, "b"}, []string{"id=7", "22P05", "column email", "jsonb", "json or text"}},
 	}
 	for _, c := range cases {
 		for _, size := range []int{1, 3, 1200} {
@@ -101,12 +101,25 @@ func TestDataErrors(t *testing.T) {
 	}
 }
 
+// TestNulPolicies holds in each way that a text goes (one row, many, COPY, an update, a key), and never
+// touches bytes.
 func TestNulPolicies(t *testing.T) {
 	for policy, want := range map[string]string{"strip": "ab", "replace": "a\uFFFDb"} {
 		dsn := pg.Database(t)
 		sink := start(t, configure(t, dsn, `nul = "`+policy+`"`))
-		mustWrite(t, sink, pipetest.NewBatch(users()).Insert(1, "a\x00b", nil).Mark(pipetest.Position(1)).Batch())
-		wantQuery(t, dsn, "SELECT email FROM users", want)
+		s := tableOf("n", col("id", "text", pipeline.Text), col("raw", "bytea", pipeline.Bytes),
+			col("name", "character varying(9)", pipeline.Text), col("doc", "json", pipeline.JSON))
+		row := func(id int) []any { return []any{fmt.Sprint(id, "\x00"), []byte("a\x00b"), "a\x00b", `"\u0000"`} }
+		read, many := pipetest.NewBatch(s).In(feedChunk(0, 0)), pipetest.NewBatch(s)
+		for i := range 600 {
+			read.Read(row(i)...)
+			many.Insert(row(1000 + i)...)
+		}
+		mustWrite(t, sink, read.Mark("done").Batch(), pipetest.NewBatch(s).Insert(row(2000)...).Mark(pipetest.Position(1)).Batch(),
+			many.Mark(pipetest.Position(2)).Batch(),
+			pipetest.NewBatch(s).Update(nil, row(7)[0], []byte{0}, "\x00", nil).Mark(pipetest.Position(3)).Batch())
+		wantQuery(t, dsn, "SELECT name, raw, count(*), min(length(id)) FROM n GROUP BY 1, 2 ORDER BY 3 DESC",
+			want+`|\x610062|1200|`+fmt.Sprint(len([]rune(want))-1), strings.Trim(want, "ab")+`|\x00|1|`+fmt.Sprint(len([]rune(want))-1))
 	}
 }
 

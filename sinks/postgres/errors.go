@@ -14,13 +14,14 @@ import (
 
 // The SQLSTATEs that the sink itself reacts to.
 const (
-	stateUnique      = "23505"
-	stateExclusion   = "23P01"
-	stateTwice       = "21000" // ON CONFLICT cannot affect a row a second time
-	stateNotNull     = "23502"
-	stateCheckpoint  = "checkpoint" // the constraint-less column that a lost fence leaves NULL
-	stateTableExists = "42P07"
-	stateLimit       = "54000" // a value too large for an index
+	stateUnique         = "23505"
+	stateExclusion      = "23P01"
+	stateTwice          = "21000" // ON CONFLICT cannot affect a row a second time
+	stateNotNull        = "23502"
+	stateCheckpoint     = "checkpoint" // the constraint-less column that a lost fence leaves NULL
+	stateTableExists    = "42P07"
+	stateUntranslatable = "22P05"
+	stateLimit          = "54000" // a value too large for an index
 )
 
 // rule is one line of the error table: what an SQLSTATE, or a class of them, means.
@@ -150,10 +151,30 @@ func explain(node string, err error) error {
 		e.Err = f.err
 	}
 	e.Class, e.Hint = classify(e.Err)
+	if column := escapedNul(f, err); column != "" {
+		e.Err = fmt.Errorf("column %s has the escape \\u0000, which jsonb cannot hold: %w", column, e.Err)
+		e.Hint = "Change the target's column to json or text, or take the escape out with a transform \"set\""
+		return e
+	}
 	if pe := (*pgconn.PgError)(nil); errors.As(err, &pe) {
 		e.Err = &serverError{pe}
 	}
 	return e
+}
+
+// escapedNul returns the column of a row that jsonb refused because of an escaped NUL, which the server
+// does not name; "" where that is not what happened.
+func escapedNul(f *rowFault, err error) string {
+	if f == nil || sqlState(err) != stateUntranslatable {
+		return ""
+	}
+	for i, v := range f.row.Values {
+		a := f.plan.target.table.attr(f.row.Schema.Columns[i].Name)
+		if a != nil && a.typ == "jsonb" && strings.Contains(v.View(), `\u0000`) {
+			return f.row.Schema.Columns[i].Name
+		}
+	}
+	return ""
 }
 
 func faultKey(r *pipeline.Row) string {
