@@ -90,3 +90,26 @@ func TestNamesTooLong(t *testing.T) {
 		Mark("done").Batch(),
 		pipetest.NewBatch(fits).Mark(pipetest.Position(1)).Batch())
 }
+
+// TestNamesMeetOffline finds before anything runs that tables of several databases meet, as for_each over
+// databases makes them, and lets them where they are to be merged or have targets of their own.
+func TestNamesMeetOffline(t *testing.T) {
+	tables := []*pipeline.Schema{maria("trading", "T_DEAL"), maria("finance", "t_deal"), maria("finance", "T_BILL")}
+	for text, want := range map[string]string{
+		`into = "mp_cdc.${lower(table.name)}"`:                              "trading.T_DEAL and finance.t_deal are both written to mp_cdc.t_deal",
+		"into = \"mp_cdc.${lower(table.name)}\"\nmerge = true":              "",
+		`into = "mp_cdc.${table.database}_${lower(table.name)}"`:            "",
+		`into = "mp_cdc.${lower(table.database)}_${upper(table.name)}"`:     "",
+		`into = "mp_cdc.${lower(substr(table.name, 0, 2))}${"_all_of_it"}"`: "trading.T_DEAL and finance.t_deal are both written to mp_cdc.t__all_of_it",
+	} {
+		have := ""
+		for _, f := range configure(t, pg.Database(t), text).Check(t.Context(), env(), tables) {
+			if f.Code == "PGS-011" && have == "" {
+				have = f.Summary
+			}
+		}
+		if have != want {
+			t.Errorf("%s: %q, want %q", text, have, want)
+		}
+	}
+}
