@@ -96,11 +96,10 @@ func TestNamesTooLong(t *testing.T) {
 func TestNamesMeetOffline(t *testing.T) {
 	tables := []*pipeline.Schema{maria("trading", "T_DEAL"), maria("finance", "t_deal"), maria("finance", "T_BILL")}
 	for text, want := range map[string]string{
-		`into = "mp_cdc.${lower(table.name)}"`:                              "trading.T_DEAL and finance.t_deal are both written to mp_cdc.t_deal",
-		"into = \"mp_cdc.${lower(table.name)}\"\nmerge = true":              "",
-		`into = "mp_cdc.${table.database}_${lower(table.name)}"`:            "",
-		`into = "mp_cdc.${lower(table.database)}_${upper(table.name)}"`:     "",
-		`into = "mp_cdc.${lower(substr(table.name, 0, 2))}${"_all_of_it"}"`: "trading.T_DEAL and finance.t_deal are both written to mp_cdc.t__all_of_it",
+		`into = "mp_cdc.${lower(table.name)}"`:                          "trading.T_DEAL and finance.t_deal are both written to mp_cdc.t_deal",
+		"into = \"mp_cdc.${lower(table.name)}\"\nmerge = true":          "",
+		`into = "mp_cdc.${table.database}_${lower(table.name)}"`:        "",
+		`into = "mp_cdc.${lower(table.database)}_${upper(table.name)}"`: "",
 	} {
 		have := ""
 		for _, f := range configure(t, pg.Database(t), text).Check(t.Context(), env(), tables) {
