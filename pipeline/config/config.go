@@ -93,6 +93,7 @@ type Settings struct {
 	Linger     time.Duration // how long a part-filled batch may wait for company
 	Grace      time.Duration // how long batches in flight may take to finish on shutdown
 	Retry      Retry
+	Control    Control
 	Range      hcl.Range // of the block's header; zero without a block
 }
 

@@ -10,9 +10,10 @@ import (
 
 // pipelineSpec describes the pipeline block.
 type pipelineSpec struct {
-	s     *Settings
-	state *stateSpec
-	retry *Retry
+	s       *Settings
+	state   *stateSpec
+	retry   *Retry
+	control *Control
 }
 
 type stateSpec struct {
@@ -40,6 +41,7 @@ func (p *pipelineSpec) Spec(b *spec.Block) {
 	}).OneOf("file", "sink")
 	limitsSpec(b, p.s)
 	retrySpec(b, p)
+	controlSpec(b, p)
 }
 
 // limitsSpec has the defaults that package engine has: they keep a process below 128 MB.
@@ -93,6 +95,9 @@ func (l *loader) settings(path string) {
 	}
 	if p.retry != nil {
 		p.s.Retry = *p.retry
+	}
+	if p.control != nil {
+		p.s.Control = *p.control
 	}
 	switch {
 	case p.state == nil:
