@@ -141,6 +141,28 @@ func TestLockNamesHolder(t *testing.T) {
 	}
 }
 
+func TestLookFromOutside(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new") + "/"
+	if holder, err := Holder(path, "shop"); holder != "" || err != nil {
+		t.Errorf("before anything is there: %q, %v", holder, err)
+	}
+	f := openTest(t, path)
+	if err := f.Save(t.Context(), pipeline.Checkpoint{"s": "1"}); err != nil {
+		t.Fatal(err)
+	}
+	cp, err := PeekFile(t.Context(), path, "shop")
+	if diff := cmp.Diff(pipeline.Checkpoint{"s": "1"}, cp); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+	if holder, err := Holder(path, "shop"); holder != fmt.Sprintf("process %d", os.Getpid()) || err != nil {
+		t.Errorf("while it is open: %q, %v", holder, err)
+	}
+	f.Close()
+	if holder, err := Holder(path, "shop"); holder != "" || err != nil {
+		t.Errorf("after it was closed: %q, %v", holder, err)
+	}
+}
+
 func TestDirectory(t *testing.T) {
 	dir := t.TempDir()
 	for _, path := range []string{dir, dir + "/new/"} {

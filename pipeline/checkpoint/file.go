@@ -35,12 +35,20 @@ type File struct {
 	closed bool
 }
 
+// FilePath returns the path of a pipeline's state file. path is that file, or a directory (existing, or
+// ending in a slash) in which the file is named after the pipeline.
+func FilePath(path, pipelineName string) string {
+	info, err := os.Stat(path)
+	if err == nil && info.IsDir() || path != "" && os.IsPathSeparator(path[len(path)-1]) {
+		return filepath.Join(path, fileName(pipelineName))
+	}
+	return path
+}
+
 // OpenFile opens the store of a pipeline and locks it against other processes. path is the state file,
 // or a directory (existing, or ending in a slash) in which the file is named after the pipeline.
 func OpenFile(path, pipelineName string) (*File, error) {
-	if info, err := os.Stat(path); err == nil && info.IsDir() || os.IsPathSeparator(path[max(len(path)-1, 0)]) {
-		path = filepath.Join(path, fileName(pipelineName))
-	}
+	path = FilePath(path, pipelineName)
 	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
 		return nil, refused(path, err, "Create the directory, or give the user that runs pipe the right to.")
 	}

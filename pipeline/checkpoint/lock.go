@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"syscall"
@@ -34,6 +35,24 @@ func lockPath(path string) (*os.File, error) {
 		return nil, refused(path, err, "The state must lie on a file system with locks.")
 	}
 	return f, nil
+}
+
+// Holder returns who has locked a pipeline's state, as far as can be told: "process 4711", or "" where
+// nobody has.
+func Holder(path, pipelineName string) (string, error) {
+	f, err := os.Open(FilePath(path, pipelineName) + lockFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", refused(path, err, "Give the user that runs pipe the right to read it.")
+	}
+	defer f.Close() // and with it the lock
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return holderOf(f), nil
+	}
+	return "", err
 }
 
 func holderOf(f *os.File) string {

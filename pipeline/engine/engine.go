@@ -66,6 +66,17 @@ func New(g Graph) (*Engine, error) {
 	return e, nil
 }
 
+// Source returns the source at an address, nil where there is none, for what it does beside Run: its
+// methods that are safe at any time (pipeline.Reporter, snapshot.Asker).
+func (e *Engine) Source(address string) pipeline.Source {
+	for _, s := range e.sources {
+		if s.address == address {
+			return s.src
+		}
+	}
+	return nil
+}
+
 // fail records the first error and stops everything.
 func (e *Engine) fail(err error) {
 	e.cancel(err)

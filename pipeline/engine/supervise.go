@@ -16,6 +16,8 @@ type Retry struct {
 	First    time.Duration // the pause after the first failure; it doubles from there
 	Max      time.Duration // the longest pause
 	Attempts int           // failures in a row, without progress between them, before giving up
+	// Failed, unless nil, is called with each failure that a pause follows.
+	Failed func(err error)
 }
 
 // The default policy: with pauses of 30 s it gives up after about three days.
@@ -51,6 +53,9 @@ func Supervise(ctx context.Context, policy Retry, log *slog.Logger,
 		}
 		if failures++; failures > policy.Attempts {
 			return fmt.Errorf("giving up after %d attempts without progress: %w", failures, err)
+		}
+		if policy.Failed != nil {
+			policy.Failed(err)
 		}
 		pause := policy.pause(failures)
 		log.Warn("pipeline failed and begins again", "error", err, "attempt", failures, "pause", pause)

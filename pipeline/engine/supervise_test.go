@@ -45,7 +45,13 @@ func TestSupervise(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				runs, start := 0, time.Now()
+				runs, start, told := 0, time.Now(), 0
+				policy := policy
+				policy.Failed = func(err error) {
+					if told++; !errors.Is(err, lost.Err) {
+						t.Errorf("told of %v", err)
+					}
+				}
 				err := Supervise(t.Context(), policy, quiet, func(context.Context) (*Engine, error) {
 					runs++
 					n := runs
@@ -60,6 +66,9 @@ func TestSupervise(t *testing.T) {
 					return New(graph(src, &testSink{}, &testStore{}))
 				})
 				took := time.Since(start)
+				if told != runs-1 {
+					t.Errorf("told of %d failures of %d runs", told, runs)
+				}
 				if runs != c.runs || !errors.Is(err, c.want) || took < c.min || took > c.max {
 					t.Errorf("%d runs in %v, %v; want %d in %v to %v, %v", runs, took, err, c.runs, c.min, c.max, c.want)
 				}
