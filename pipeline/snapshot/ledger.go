@@ -17,13 +17,19 @@ type Ledger struct {
 	mu      sync.Mutex // guards the following
 	entries map[string]*Entry
 	dirty   map[string]bool
+	gone    map[string]uint64 // versions of entries that were forgotten: another one of the table follows them
 
 	saving sync.Mutex // held while batches are emitted, so that entries stay in order
 }
 
+// runVersions is by how much a run's versions are above those that it loaded. Of several sinks one may
+// hold later entries than the checkpoint, of the run before; it keeps those of two that are later, so
+// what this run says must be later than what the last one said and nobody loaded.
+const runVersions = 1 << 24
+
 // LoadLedger reads the entries of a checkpoint (local stream names).
 func LoadLedger(cp pipeline.Checkpoint) (*Ledger, error) {
-	l := &Ledger{entries: map[string]*Entry{}, dirty: map[string]bool{}}
+	l := &Ledger{entries: map[string]*Entry{}, dirty: map[string]bool{}, gone: map[string]uint64{}}
 	for s, p := range cp {
 		table, ok := strings.CutPrefix(string(s), tablePrefix)
 		if !ok {
@@ -34,6 +40,7 @@ func LoadLedger(cp pipeline.Checkpoint) (*Ledger, error) {
 			return nil, &pipeline.Error{Class: pipeline.Environment, Table: table, Pos: p, Err: err,
 				Hint: "Was it written by a newer version of pipe?"}
 		}
+		e.Version += runVersions
 		l.entries[table] = &e
 	}
 	return l, nil
@@ -73,7 +80,7 @@ func (l *Ledger) Change(table string, f func(*Entry)) {
 	defer l.mu.Unlock()
 	e := l.entries[table]
 	if e == nil {
-		e = &Entry{Table: table, Estimate: -1}
+		e = &Entry{Table: table, Estimate: -1, Version: l.gone[table]}
 		l.entries[table] = e
 	}
 	f(e)
@@ -85,7 +92,8 @@ func (l *Ledger) Change(table string, f func(*Entry)) {
 func (l *Ledger) Forget(table string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.entries[table] != nil {
+	if e := l.entries[table]; e != nil {
+		l.gone[table] = e.Version
 		delete(l.entries, table)
 		l.dirty[table] = true
 	}

@@ -1,11 +1,9 @@
 package snapshot
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +30,7 @@ const (
 var (
 	errRunOver   = errors.New("the run is over")
 	errCancelled = errors.New("cancelled")
+	errFull      = errors.New("too many transactions changed the table while one chunk of it was read")
 )
 
 // Live reads tables while the stream of changes goes on: chunk after chunk, each in a short transaction
@@ -39,7 +38,7 @@ var (
 // The stream's position never moves back, and other tables wait for nothing. A crash repeats the chunks
 // in flight at most.
 //
-// The fields in capitals are set before Run. Next, Merge, Merged and Window belong to the stream's
+// The fields in capitals are set before Prepare. Next, Merge, Merged and Window belong to the stream's
 // goroutine.
 type Live struct {
 	Desk    *Desk
@@ -50,8 +49,12 @@ type Live struct {
 	Log     *slog.Logger
 	// Resolve returns the name of the table that somebody named, or an error that says which there are.
 	Resolve func(table string) (string, error)
+	// Settle, unless nil, waits until every transaction that the stream delivered before it watched the
+	// table is seen by any new snapshot: the window does not know those. It is called each time that the
+	// reading of a table begins, also where a run goes on with one that was planned before.
+	Settle func(ctx context.Context, table string) error
 	// Plan cuts a table that the stream watches already into segments, and estimates its rows (-1
-	// unknown). It may wait until chunks can be exact.
+	// unknown).
 	Plan func(ctx context.Context, q *Request) (segments []Segment, rows int64, err error)
 	// More, unless nil, returns what is still to be read once all segments are durable; it is asked
 	// again after that, until it returns nothing.
@@ -60,12 +63,13 @@ type Live struct {
 
 	Window Window
 
-	busy   atomic.Int64  // jobs that are not finished
+	busy   atomic.Int64  // jobs that are not finished, and answers being given
 	ready  atomic.Bool   // Next has something to look at
 	landed chan struct{} // something was merged; buffered by one
 	nudge  chan struct{} // Run shall look at the jobs; buffered by one
+	saving chan struct{} // holds one while the ledger is saved
 
-	mu      sync.Mutex // guards the following
+	mu      sync.Mutex // guards the following; the Ledger's is taken inside it
 	changed sync.Cond
 	jobs    []*job
 	waiting []*Piece // read, not merged, in the order of their fences
@@ -81,18 +85,34 @@ type Live struct {
 	unwatch []string // and not any more
 }
 
-// candidate is a snapshot beyond which the window may be forgotten, once every piece whose reading began
-// before it was taken is merged.
-type candidate struct {
-	sees func(tx uint64) bool
-	left map[uint64]bool
+// Prepare makes the jobs of what the ledger says is open. The stream's goroutine calls it before it
+// begins, so that Busy tells the truth from the first row on.
+func (l *Live) Prepare() {
+	l.changed.L = &l.mu
+	l.landed = make(chan struct{}, 1)
+	l.nudge = make(chan struct{}, 1)
+	l.saving = make(chan struct{}, 1)
+	l.reading = map[uint64]*Piece{}
+	if l.Log == nil {
+		l.Log = slog.New(slog.DiscardHandler)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.Ledger.Entries() {
+		if e.Status.Open() {
+			l.add(&e)
+		} else {
+			l.next(e.Table)
+		}
+	}
 }
 
 // Run serves the desk and reads what the ledger says is open, until ctx ends or the run must.
 func (l *Live) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	l.begin()
+	l.Desk.Serve(l.Ledger)
+	l.look()
 	stop := context.AfterFunc(ctx, l.end)
 	defer stop()
 
@@ -106,35 +126,15 @@ func (l *Live) Run(ctx context.Context) error {
 		all.Go(func() { fail(l.work(ctx)) })
 	}
 	all.Go(func() { fail(l.keep(ctx)) })
-	all.Go(func() { fail(l.serve(ctx, &all)) })
+	all.Go(func() {
+		var plans sync.WaitGroup
+		l.serve(ctx, func(j *job) { plans.Go(func() { fail(l.plan(ctx, j)) }) })
+		plans.Wait()
+	})
 	<-ctx.Done()
 	all.Wait()
 	l.Desk.Close()
 	return context.Cause(ctx)
-}
-
-// Prepare makes the jobs of what the ledger says is open. The stream's goroutine calls it before it
-// begins, so that Busy and Watching tell the truth from the first row on.
-func (l *Live) Prepare() {
-	l.changed.L = &l.mu
-	l.landed = make(chan struct{}, 1)
-	l.nudge = make(chan struct{}, 1)
-	l.reading = map[uint64]*Piece{}
-	if l.Log == nil {
-		l.Log = slog.New(slog.DiscardHandler)
-	}
-	for _, e := range l.Ledger.Entries() {
-		if e.Status.Open() {
-			l.add(&e)
-		} else if len(e.Queue) > 0 {
-			l.next(e.Table)
-		}
-	}
-}
-
-func (l *Live) begin() {
-	l.Desk.Serve(l.Ledger)
-	l.look()
 }
 
 // end wakes everybody who waits for something that will not come.
@@ -146,7 +146,7 @@ func (l *Live) end() {
 }
 
 // Busy reports whether something is asked for and not done.
-func (l *Live) Busy() bool { return l.busy.Load() > 0 || l.Desk.Waiting() }
+func (l *Live) Busy() bool { return l.Desk.Waiting() || l.busy.Load() > 0 }
 
 // look makes the serving goroutine look at the jobs.
 func (l *Live) look() {
@@ -156,21 +156,29 @@ func (l *Live) look() {
 	}
 }
 
-// serve answers the desk and begins jobs.
-func (l *Live) serve(ctx context.Context, all *sync.WaitGroup) error {
+// serve answers the desk and begins jobs until ctx ends.
+func (l *Live) serve(ctx context.Context, begin func(*job)) {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-l.Desk.wake:
-			for _, a := range l.Desk.take() {
-				a.answer <- l.answer(ctx, a)
-			}
+			l.answers(ctx)
 		case <-l.nudge:
 		}
 		for _, j := range l.due() {
-			all.Go(func() { l.plan(ctx, j) })
+			begin(j)
 		}
+	}
+}
+
+// answers what was asked. It counts as busy until then, so that a run that ends once nothing is left to
+// do does not end in between.
+func (l *Live) answers(ctx context.Context) {
+	l.busy.Add(1)
+	defer l.busy.Add(-1)
+	for _, a := range l.Desk.take() {
+		a.answer <- l.answer(ctx, a)
 	}
 }
 
@@ -188,9 +196,11 @@ func (l *Live) answer(ctx context.Context, a *ask) error {
 		}
 		names[i] = table
 	}
+	asked := map[string]int{}
 	for i := range a.requests {
 		a.requests[i].Table = names[i]
-		if e, _ := l.Ledger.Entry(names[i]); len(e.Queue) >= maxQueue {
+		asked[names[i]]++
+		if e, _ := l.Ledger.Entry(names[i]); len(e.Queue)+asked[names[i]] > maxQueue {
 			return &pipeline.Error{Class: pipeline.Input, Table: names[i],
 				Err: errors.New("too many requests wait for it"), Hint: "Wait for them, or cancel them"}
 		}
@@ -204,8 +214,15 @@ func (l *Live) answer(ctx context.Context, a *ask) error {
 	return l.save(ctx)
 }
 
-// save saves the ledger and waits until that is durable.
+// save saves the ledger and waits until that is durable, one caller after the other: what this one
+// changed may be among what another one emits.
 func (l *Live) save(ctx context.Context) error {
+	select {
+	case l.saving <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-l.saving }()
 	l.mu.Lock()
 	ended := l.closing
 	l.closing = 0
@@ -214,8 +231,11 @@ func (l *Live) save(ctx context.Context) error {
 	if err == nil && len(streams) > 0 {
 		err = l.Out.Drain(ctx, streams...)
 	}
+	if err != nil {
+		return err
+	}
 	l.busy.Add(-ended)
-	return err
+	return nil
 }
 
 // due returns the jobs to begin now.
@@ -242,126 +262,4 @@ func (l *Live) due() []*job {
 		l.ready.Store(true)
 	}
 	return out
-}
-
-// Next returns a piece to merge now that the stream stands at a transaction's end; nil where there is
-// none. Call it at each such end, and while the stream is idle.
-func (l *Live) Next(reached pipeline.Position) *Piece {
-	if !l.ready.Load() {
-		return nil
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, table := range l.unwatch { // before watch: a table may be begun again
-		l.Window.Unwatch(table)
-	}
-	for _, j := range l.watch {
-		l.Window.Watch(j.table)
-		close(j.watched)
-	}
-	l.watch, l.unwatch = nil, nil
-	for len(l.waiting) > 0 && l.waiting[0].Fence <= reached {
-		p := l.waiting[0]
-		l.waiting = slices.Delete(l.waiting, 0, 1)
-		if p.job.ended {
-			l.release(p)
-			continue
-		}
-		if p.Flags == 0 && l.Window.Voided(p.Table, p.Sees) {
-			l.again(p)
-			continue
-		}
-		return p
-	}
-	l.ready.Store(len(l.waiting) > 0)
-	return nil
-}
-
-// Merge copies the rows of a piece that are not stale into batches: room returns the one in hand, emit
-// hands it over. tx is what the rows belong to; done counts its rows.
-func (l *Live) Merge(p *Piece, tx *pipeline.Tx, room func() (*pipeline.Batch, error), emit func() error) error {
-	for i := range p.Rows {
-		from := &p.Rows[i]
-		if l.Window.Stale(p.Table, from, p.Sees) {
-			continue
-		}
-		b, err := room()
-		if err != nil {
-			return err
-		}
-		values := b.Values(len(from.Values))
-		for n, v := range from.Values {
-			if v.Kind() >= pipeline.Text {
-				v = pipeline.BytesValue(v.Kind(), b.Copy(v.Bytes()))
-			}
-			values[n] = v
-		}
-		row := b.Add()
-		row.Schema, row.Tx, row.Values, row.Op = from.Schema, tx, values, pipeline.Read
-		row.Seq, row.At = uint32(p.rows), tx.LSN
-		p.rows++
-		if !b.Full() {
-			continue
-		}
-		if err := emit(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Merged says that the rows of a piece were emitted, and a mark after them, at that position. The piece
-// must not be used any more.
-func (l *Live) Merged(p *Piece, reached pipeline.Position) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.record(merged{job: p.job, id: p.id, rows: p.rows, fence: reached, flags: p.Flags})
-	if p.Flags != 0 {
-		return
-	}
-	l.forget(p)
-	l.recycle(p)
-}
-
-// forget drops from the window what no piece in flight, nor any later one, can miss. mu is held.
-func (l *Live) forget(p *Piece) {
-	l.gone(p)
-	if l.seen.sees != nil {
-		return
-	}
-	left := map[uint64]bool{}
-	for id := range l.reading {
-		left[id] = true
-	}
-	for _, w := range l.waiting {
-		left[w.id] = true
-	}
-	l.seen = candidate{sees: p.Sees, left: left}
-	l.settleWindow()
-}
-
-// gone says that a piece is not in flight any more. mu is held.
-func (l *Live) gone(p *Piece) {
-	if l.seen.sees == nil {
-		return
-	}
-	delete(l.seen.left, p.id)
-	l.settleWindow()
-}
-
-func (l *Live) settleWindow() {
-	if l.seen.sees == nil || len(l.seen.left) > 0 {
-		return
-	}
-	l.Window.Forget(l.seen.sees)
-	l.seen = candidate{}
-}
-
-// enqueue puts a piece among those that wait for their fence. mu is held.
-func (l *Live) enqueue(p *Piece) {
-	at, _ := slices.BinarySearchFunc(l.waiting, p, func(a, b *Piece) int {
-		return cmp.Or(cmp.Compare(a.Fence, b.Fence), cmp.Compare(a.id, b.id))
-	})
-	l.waiting = slices.Insert(l.waiting, at, p)
-	l.ready.Store(true)
 }

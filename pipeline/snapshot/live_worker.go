@@ -72,7 +72,7 @@ func (l *Live) take(ctx context.Context, session bool) *Piece {
 	defer l.mu.Unlock()
 	until := time.Now().Add(idleReader)
 	if session {
-		timer := time.AfterFunc(idleReader, l.changed.Broadcast)
+		timer := time.AfterFunc(idleReader, l.wake)
 		defer timer.Stop()
 	}
 	for !l.over && ctx.Err() == nil {
@@ -89,12 +89,19 @@ func (l *Live) take(ctx context.Context, session bool) *Piece {
 	return nil
 }
 
+// wake makes everybody look again. It takes the lock so that nobody is between looking and waiting.
+func (l *Live) wake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.changed.Broadcast()
+}
+
 // pick returns the job whose next chunk is read: that with the fewest in flight, so that a large table
 // does not hold up a small one. mu is held.
 func (l *Live) pick() *job {
 	var best *job
 	for _, j := range l.jobs {
-		if !j.planned || j.gate || len(j.todo) == 0 {
+		if !j.open || j.gate || len(j.todo) == 0 {
 			continue
 		}
 		if best == nil || len(j.busy) < len(best.busy) {
@@ -138,8 +145,8 @@ func (l *Live) done(p *Piece, took time.Duration) {
 		l.release(p)
 		return
 	}
-	if p.Rest != nil {
-		p.job.todo = append(p.job.todo, *p.Rest)
+	if p.Rest != nil { // first, so that few segments are begun and not done
+		p.job.todo = slices.Insert(p.job.todo, 0, *p.Rest)
 	}
 	p.job.busy[p.id] = p.Segment
 	p.job.tries = 0
@@ -162,6 +169,12 @@ func (j *job) pace(rows int, took time.Duration) {
 // passed: the whole pipeline begins again from what is saved.
 func (l *Live) failed(ctx context.Context, p *Piece, err error) error {
 	l.mu.Lock()
+	if p.job.ended {
+		delete(l.reading, p.id)
+		l.release(p)
+		l.mu.Unlock()
+		return nil
+	}
 	p.job.tries++
 	tries := p.job.tries
 	l.mu.Unlock()
@@ -179,9 +192,9 @@ func (l *Live) failed(ctx context.Context, p *Piece, err error) error {
 	if retryable {
 		return fmt.Errorf("table %s, chunk %s: %w", p.Table, p.Segment.Range(), err)
 	}
-	l.finish(p.job, Failed, fmt.Errorf("chunk %s: %w", p.Segment.Range(), err))
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.finish(p.job, Failed, fmt.Errorf("chunk %s: %w", p.Segment.Range(), err))
 	delete(l.reading, p.id)
 	l.release(p)
 	return nil
@@ -190,9 +203,7 @@ func (l *Live) failed(ctx context.Context, p *Piece, err error) error {
 // again puts what a piece covers back to the front of the work. mu is held.
 func (l *Live) again(p *Piece) {
 	delete(l.reading, p.id)
-	j := p.job
-	j.todo = append([]Segment{j.busy[p.id]}, j.todo...)
-	delete(j.busy, p.id)
+	p.job.todo = slices.Insert(p.job.todo, 0, p.job.busy[p.id])
 	l.release(p)
 }
 
@@ -200,12 +211,12 @@ func (l *Live) again(p *Piece) {
 func (l *Live) release(p *Piece) {
 	l.gone(p)
 	delete(p.job.busy, p.id)
-	if p.Flags != 0 {
-		return
+	if p.Flags == 0 {
+		l.recycle(p)
 	}
-	l.recycle(p)
 }
 
+// recycle makes a piece free for the next chunk. mu is held.
 func (l *Live) recycle(p *Piece) {
 	p.reset()
 	l.free = append(l.free, p)

@@ -18,7 +18,8 @@ type Piece struct {
 	Rows  []pipeline.Row
 	// Fence is the position that the stream must reach before the rows are merged: everything that the
 	// chunk's snapshot sees lies before it. Sees tells whether the snapshot sees a transaction, by the
-	// numbers that the source gave the Window.
+	// numbers that the source gave the Window. It is called after the piece was merged too, and must not
+	// refer to the piece's memory; of two snapshots the later one sees all that the earlier one sees.
 	Fence pipeline.Position
 	Sees  func(tx uint64) bool
 	// Flags, where there are any, say that it has no rows: a Truncate with them is emitted in its place.
@@ -27,6 +28,7 @@ type Piece struct {
 	job  *job
 	id   uint64 // rises with the beginning of the reading
 	rows int64  // merged
+	owed bool   // a row was left out that may not be whole downstream
 }
 
 // Limit is how much a Reader reads at once, about; at least one row.

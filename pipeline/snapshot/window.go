@@ -2,9 +2,14 @@ package snapshot
 
 import "github.com/pipe-cdc/pipe/pipeline"
 
-// maxTouched bounds the keys that a Window remembers of one table. Beyond it the transactions that
-// touched the oldest count like one that emptied the table: chunks that do not see them are read again.
-const maxTouched = 1 << 18
+// The bounds of what a Window remembers of one table. Beyond the first two the transactions that touched
+// the oldest keys count like ones that emptied the table: chunks that do not see them are read again.
+// Beyond the last the table cannot be read (Full).
+const (
+	maxTouched      = 1 << 17 // keys
+	maxTouchedBytes = 16 << 20
+	maxVoids        = 1 << 20 // transactions
+)
 
 // Window remembers which keys of the tables being read the stream has touched, and by which
 // transaction, so that a chunk can be merged behind changes that its snapshot does not see: its rows
@@ -22,13 +27,16 @@ type touched struct {
 	last  map[string]int // by key: the last of its entries
 	log   []touch        // in the stream's order
 	first int            // ordinal of log[0]
+	size  int            // bytes of the keys in log
 	voids []uint64       // transactions that a chunk must see
+	full  bool           // voids are no longer all
 }
 
 type touch struct {
-	key  string
-	tx   uint64
-	prev int // ordinal of the key's entry before; -1: none
+	key     string
+	tx      uint64
+	prev    int  // ordinal of the key's entry before; -1: none
+	partial bool // an update that did not say all values
 }
 
 // Watch begins to remember a table.
@@ -62,11 +70,24 @@ func (w *Window) Touch(table string, row *pipeline.Row, tx uint64) {
 		return
 	}
 	if row.Values != nil {
-		t.add(w.keyOf(row.Schema, row.Values), tx)
+		t.add(w.keyOf(row.Schema, row.Values), tx, partial(row))
 	}
 	if row.Before != nil {
-		t.add(w.keyOf(row.Schema, row.Before), tx)
+		t.add(w.keyOf(row.Schema, row.Before), tx, false)
 	}
+}
+
+// partial reports whether an update leaves values out.
+func partial(row *pipeline.Row) bool {
+	if row.Op != pipeline.Update {
+		return false
+	}
+	for i := range row.Values {
+		if row.Values[i].Kind() == pipeline.Absent {
+			return true
+		}
+	}
+	return false
 }
 
 // Void records that what chunks read before tx does not count: the table was emptied, or is another.
@@ -90,22 +111,30 @@ func (w *Window) Voided(table string, sees func(tx uint64) bool) bool {
 	return false
 }
 
+// Full reports that too many transactions changed the table for the window to hold: no chunk of it can
+// be known to be exact until it is watched anew.
+func (w *Window) Full(table string) bool {
+	t := w.tables[table]
+	return t != nil && t.full
+}
+
 // Stale reports whether a row that a chunk read is older than what the stream delivered: its key was
-// touched by a transaction that the chunk does not see.
-func (w *Window) Stale(table string, row *pipeline.Row, sees func(tx uint64) bool) bool {
+// touched by a transaction that the chunk does not see. owed says that one of those did not say all
+// values, so that the row is whole downstream only where it was there before.
+func (w *Window) Stale(table string, row *pipeline.Row, sees func(tx uint64) bool) (stale, owed bool) {
 	t := w.tables[table]
 	if t == nil || len(t.last) == 0 {
-		return false
+		return false, false
 	}
 	at, ok := t.last[string(w.keyOf(row.Schema, row.Values))]
 	for ok && at >= t.first {
 		e := &t.log[at-t.first]
 		if !sees(e.tx) {
-			return true
+			stale, owed = true, owed || e.partial
 		}
 		at = e.prev
 	}
-	return false
+	return stale, owed
 }
 
 // Forget drops the oldest entries as long as seen says that their transaction is visible to every
@@ -136,25 +165,27 @@ func (w *Window) Size() int {
 	return n
 }
 
-func (t *touched) add(key []byte, tx uint64) {
+func (t *touched) add(key []byte, tx uint64, partial bool) {
 	prev := -1
 	if at, ok := t.last[string(key)]; ok && at >= t.first {
-		if t.log[at-t.first].tx == tx {
+		if e := &t.log[at-t.first]; e.tx == tx {
+			e.partial = e.partial || partial
 			return
 		}
 		prev = at
 	}
-	if len(t.log) >= maxTouched {
+	if len(t.log) >= maxTouched || len(t.log) > 0 && t.size+len(key) > maxTouchedBytes {
 		t.shrink()
 	}
-	e := touch{key: string(key), tx: tx, prev: prev}
+	e := touch{key: string(key), tx: tx, prev: prev, partial: partial}
 	t.last[e.key] = t.first + len(t.log)
 	t.log = append(t.log, e)
+	t.size += len(key)
 }
 
 // shrink makes room: the older half of the entries becomes voids.
 func (t *touched) shrink() {
-	half := len(t.log) / 2
+	half := (len(t.log) + 1) / 2
 	for i := range t.log[:half] {
 		t.void(t.log[i].tx)
 	}
@@ -163,9 +194,14 @@ func (t *touched) shrink() {
 
 // void records tx once: the rows of one transaction come one after another.
 func (t *touched) void(tx uint64) {
-	if n := len(t.voids); n == 0 || t.voids[n-1] != tx {
-		t.voids = append(t.voids, tx)
+	if n := len(t.voids); n > 0 && t.voids[n-1] == tx {
+		return
 	}
+	if len(t.voids) >= maxVoids {
+		t.full = true
+		return
+	}
+	t.voids = append(t.voids, tx)
 }
 
 // drop forgets the n oldest entries.
@@ -175,6 +211,7 @@ func (t *touched) drop(n int) {
 	}
 	for i := range t.log[:n] {
 		e := &t.log[i]
+		t.size -= len(e.key)
 		if t.last[e.key] == t.first+i {
 			delete(t.last, e.key)
 		}
