@@ -12,12 +12,22 @@ import (
 // evolve brings the target in line with a schema as schema_changes says, and reports whether it
 // changed anything. old is the schema that the table's rows had before, nil at first.
 func (b *binder) evolve(ctx context.Context, c *conn, t *target, old, s *pipeline.Schema) (bool, error) {
+	sql, err := b.evolution(ctx, c, t, old, s)
+	if err != nil || sql == "" {
+		return false, err
+	}
+	b.log.Info("the target table changes", "table", t.name.String(), "sql", sql)
+	return true, c.run(ctx, sql)
+}
+
+// evolution returns the statement that evolve runs, "" for none.
+func (b *binder) evolution(ctx context.Context, c *conn, t *target, old, s *pipeline.Schema) (string, error) {
 	var parts []string
 	for i := range s.Columns {
 		col := &s.Columns[i]
 		part, err := b.change(ctx, c, t, old, s, col)
 		if err != nil {
-			return false, err
+			return "", err
 		}
 		if part != "" {
 			parts = append(parts, part)
@@ -30,11 +40,9 @@ func (b *binder) evolve(ctx context.Context, c *conn, t *target, old, s *pipelin
 		parts = append(parts, gone(t.table, s)...)
 	}
 	if len(parts) == 0 {
-		return false, nil
+		return "", nil
 	}
-	sql := "ALTER TABLE " + t.name.sql() + " " + strings.Join(parts, ", ")
-	b.log.Info("the target table changes", "table", t.name.String(), "sql", sql)
-	return true, c.run(ctx, sql)
+	return "ALTER TABLE " + t.name.sql() + " " + strings.Join(parts, ", "), nil
 }
 
 // gone lets columns that the source no longer has be NULL. They are never dropped.
