@@ -99,7 +99,7 @@ func (c *Config) streamSpec(b *spec.Block) {
 			"truncated or exchanged, a table renamed over it, statements logged as text.")
 	spec.Default(lossy, &c.LossyDDL, onFail)
 	spill := spec.Attr(b, "spill", &c.Spill).Range(1<<20, 1<<40).
-		Doc("Memory for the rows of XA transactions that are prepared and not yet committed.")
+		Doc("Memory for the rows of XA transactions that are prepared and not yet committed; rows beyond it go to files in the state directory.")
 	spec.Default(spill, &c.Spill, defaultSpill)
 	heart := spec.Attr(b, "heartbeat", &c.Heartbeat).Range(int64(100*time.Millisecond), int64(time.Hour)).
 		Doc("How often the server says that it is alive while nothing changes; after six of these without a word the connection is lost.")

@@ -19,7 +19,7 @@ func (r *runner) copyTables(ctx context.Context, wanted []*table, from pipeline.
 	}
 	defer m.close()
 	a := newAttempt(m)
-	at := place{set: m.Set}
+	at := r.begun(m.Set)
 	if err := r.supersede(ctx, a, from, out); err != nil {
 		return at, err
 	}

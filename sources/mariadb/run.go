@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"log/slog"
-	"strings"
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
@@ -118,28 +117,10 @@ func (r *runner) start(ctx context.Context, from pipeline.Checkpoint, out pipeli
 	}
 	wanted := withoutPolicy(r.picked, policyNever)
 	if len(wanted) == 0 {
-		p := place{set: r.server.Position}
+		p := r.begun(r.server.Position)
 		return p, r.markStart(ctx, p, out)
 	}
 	return r.copyTables(ctx, wanted, from, out)
-}
-
-// refuseXA: rows that were prepared before the start are in no snapshot, and their outcome comes
-// without them.
-func (r *runner) refuseXA(ctx context.Context) error {
-	rows, err := r.admin.Query(ctx, "XA RECOVER")
-	if err != nil {
-		return err
-	}
-	if len(rows) == 0 {
-		return nil
-	}
-	names := make([]string, len(rows))
-	for i, row := range rows {
-		names[i] = row[len(row)-1].Text
-	}
-	return failed(pipeline.Retryable, "XA COMMIT or XA ROLLBACK them (see XA RECOVER)",
-		"XA transactions are prepared whose rows would be missed: %q", strings.Join(names, ", "))
 }
 
 // resume checks the saved position. That its transactions are there still, the server checks.

@@ -71,7 +71,8 @@ func (r *runner) stream(ctx context.Context, start place, out pipeline.Output) e
 	for _, t := range r.picked {
 		s.tables[tableKey(t.Database, t.Name)] = t
 	}
-	s.held = newHeld(int64(r.config.Spill))
+	s.held = newHeld(r.env.Dir, int(r.config.Spill))
+	defer s.held.close()
 	s.read = append(binlog.Set{}, start.set...)
 	if start.held != nil {
 		s.read, s.done = append(binlog.Set{}, start.held...), append(binlog.Set{}, start.set...)

@@ -1,73 +1,41 @@
 package mariadb
 
 import (
-	"bytes"
+	"context"
 	"fmt"
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/sources/mariadb/binlog"
 )
 
-// held are the XA transactions that are prepared and have no outcome yet. The log has their rows at
-// XA PREPARE; XA COMMIT or XA ROLLBACK comes later, under another GTID, without them. Nothing is
-// stored: the position says from where their rows are read again after a restart.
-type held struct {
-	most  int64 // bytes
-	size  int64
-	byXID map[binlog.XID]*prepared
-	last  *prepared // the one whose rows are being read
-}
+// maxNamed bounds the XA transactions that an error names.
+const maxNamed = 10
 
-// prepared is one of them.
-type prepared struct {
-	before binlog.Set // the end of the group before it
-	events []heldEvent
-	size   int64
-}
-
-// heldEvent is a table map or rows event.
-type heldEvent struct {
-	header binlog.Header
-	body   []byte
-}
-
-func newHeld(most int64) held { return held{most: most, byXID: map[binlog.XID]*prepared{}} }
-
-func (h *held) begin(x binlog.XID, before binlog.Set) {
-	h.drop(x)
-	h.last = &prepared{before: append(binlog.Set{}, before...)}
-	h.byXID[x] = h.last
-}
-
-// add keeps a copy of an event.
-func (h *held) add(header *binlog.Header, body []byte) error {
-	const overhead = 64
-	n := int64(len(body)) + overhead
-	if h.size+n > h.most {
-		return failed(pipeline.Environment, "Raise spill, or end the prepared transactions (XA RECOVER)",
-			"prepared XA transactions hold more than %d bytes", h.most)
+// refuseXA refuses to begin while XA transactions are prepared: the log has their rows before the
+// begin, and their outcome comes without them. One that is prepared from now on is in the log after
+// the position that the server had before the question.
+func (r *runner) refuseXA(ctx context.Context) error {
+	rows, err := r.admin.Query(ctx, "XA RECOVER FORMAT='SQL'")
+	if err != nil || len(rows) == 0 {
+		return err
 	}
-	h.last.events = append(h.last.events, heldEvent{header: *header, body: bytes.Clone(body)})
-	h.last.size, h.size = h.last.size+n, h.size+n
-	return nil
+	names := make([]string, len(rows))
+	for i, row := range rows {
+		names[i] = row[len(row)-1].Text
+	}
+	return failed(pipeline.Retryable, "XA COMMIT or XA ROLLBACK each of them, such as XA ROLLBACK "+names[0]+"; then this goes on by itself",
+		"XA transactions are prepared whose rows would be missed: %s", xaNames(names, maxNamed))
 }
 
-func (h *held) drop(x binlog.XID) {
-	if p := h.byXID[x]; p != nil {
-		h.size -= p.size
-		delete(h.byXID, x)
+// begun is the place where a stream begins whose tables are as they were at set. It reads from the
+// server's position of before the look for prepared XA transactions on: one that was prepared since and
+// is committed after set has its rows there.
+func (r *runner) begun(set binlog.Set) place {
+	p := place{set: set}
+	if !r.server.Position.Covers(set) {
+		p.held = append(binlog.Set{}, r.server.Position...)
 	}
-}
-
-// from returns from where to read so that all of them are seen again; nil where there are none.
-func (h *held) from() binlog.Set {
-	var first binlog.Set
-	for _, p := range h.byXID {
-		if first == nil || first.Covers(p.before) {
-			first = p.before
-		}
-	}
-	return first
+	return p
 }
 
 // prepared handles the event that ends the rows of XA PREPARE.
@@ -95,11 +63,8 @@ func (s *stream) outcome(x binlog.XID, commit bool) error {
 		return failed(pipeline.Environment, "Remove this source's saved position and start again with a snapshot",
 			"XA transaction %s is committed, but its rows were prepared before this source began", x)
 	}
-	for i := range p.events {
-		e := &p.events[i]
-		if err := s.data(&e.header, e.body); err != nil {
-			return fmt.Errorf("XA transaction %s: %w", x, err)
-		}
+	if err := p.replay(s.data); err != nil {
+		return fmt.Errorf("XA transaction %s: %w", x, err)
 	}
 	return nil
 }
