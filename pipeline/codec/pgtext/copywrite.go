@@ -87,6 +87,14 @@ func (r *CopyReader) fill() {
 func (r *CopyReader) field(row []pipeline.Value) {
 	r.big = nil
 	for r.col < r.enc.Len() {
+		c := &r.enc.cols[r.col]
+		if v := &row[c.Index]; v.Kind() == c.kind {
+			if buf, ok := appendCommon(r.buf, *v, c.form); ok {
+				r.buf = buf
+				r.col++
+				continue
+			}
+		}
 		if b, ok := r.large(row); ok {
 			r.buf = binary.BigEndian.AppendUint32(r.buf, uint32(len(b)))
 			r.big = b

@@ -55,6 +55,8 @@ type encodeColumn struct {
 	EncodeColumn
 	f    encodeFunc
 	elem *encodeColumn // of an array
+	form common
+	kind pipeline.Kind // of the values that have the form
 }
 
 // Encoder writes rows in PostgreSQL's binary form. It is immutable and safe for concurrent use.
@@ -67,6 +69,7 @@ func NewEncoder(cols []EncodeColumn) *Encoder {
 	e := &Encoder{cols: make([]encodeColumn, len(cols))}
 	for i, c := range cols {
 		e.cols[i] = encodeColumn{EncodeColumn: c, f: encodeFuncOf(c.OID, c.Elem)}
+		e.cols[i].form, e.cols[i].kind = commonOf(c.OID, c.Elem)
 		if c.Elem != 0 {
 			elem := EncodeColumn{Name: c.Name, OID: c.Elem, Nul: c.Nul}
 			e.cols[i].elem = &encodeColumn{EncodeColumn: elem, f: encodeFuncOf(c.Elem, 0)}

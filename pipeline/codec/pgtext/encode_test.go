@@ -326,3 +326,23 @@ func FuzzEncodeInterval(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkCopyReader(b *testing.B) {
+	enc, row := encodeSample()
+	rows := make([][]pipeline.Value, 1000)
+	for i := range rows {
+		rows[i] = row
+	}
+	var r CopyReader
+	buf := make([]byte, 64<<10)
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Reset(enc, rows)
+		for {
+			if _, err := r.Read(buf); err != nil {
+				break
+			}
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(rows)), "ns/row")
+}
