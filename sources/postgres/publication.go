@@ -89,12 +89,16 @@ func (r *runner) agrees(p *publication, tables []*table) bool {
 }
 
 func (r *runner) createPublication(ctx context.Context, tables []*table) error {
+	r.env.Log.Info("creating the publication", "publication", r.config.Publication, "tables", len(tables))
+	return execute(ctx, r.admin, "create the publication", r.createPublicationSQL(tables))
+}
+
+func (r *runner) createPublicationSQL(tables []*table) string {
 	sql := "CREATE PUBLICATION " + quoteName(r.config.Publication) + " FOR TABLE " + r.members(tables)
 	if r.server.Version >= version13 {
 		sql += " WITH (publish_via_partition_root = true)"
 	}
-	r.env.Log.Info("creating the publication", "publication", r.config.Publication, "tables", len(tables))
-	return execute(ctx, r.admin, "create the publication", sql)
+	return sql
 }
 
 // alterPublication never drops it: a slot decodes with the catalogue of the time, in which a
@@ -106,12 +110,16 @@ func (r *runner) alterPublication(ctx context.Context, p *publication, tables []
 				"publication", r.config.Publication, "table", t.String())
 		}
 	}
+	return execute(ctx, r.admin, "alter the publication", r.alterPublicationSQL(p, tables))
+}
+
+func (r *runner) alterPublicationSQL(p *publication, tables []*table) string {
 	name := quoteName(r.config.Publication)
 	sql := "ALTER PUBLICATION " + name + " SET TABLE " + r.members(tables)
 	if r.server.Version >= version13 && !p.ViaRoot {
 		sql = "ALTER PUBLICATION " + name + " SET (publish_via_partition_root = true); " + sql
 	}
-	return execute(ctx, r.admin, "alter the publication", sql)
+	return sql
 }
 
 func (r *runner) members(tables []*table) string {
