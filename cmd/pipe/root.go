@@ -17,7 +17,7 @@ const (
 	exitRuntime     = 1 // failed while running, or a bug
 	exitInput       = 2 // the configuration or the command line is wrong
 	exitEnvironment = 3 // a server could not be reached or refused
-	exitDiffers     = 4 // fmt --check: not formatted
+	exitDiffers     = 4 // fmt --check: not formatted; plan --exit-code: something to do; verify: rows differ
 )
 
 // streams are where a command reads and writes.
@@ -113,7 +113,7 @@ func rootCommand() *cobra.Command {
 // commands are the subcommands, in the order of a session.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
-		runCommand(), validateCommand(), fmtCommand(), graphCommand(), tablesCommand(),
+		runCommand(), planCommand(), validateCommand(), fmtCommand(), graphCommand(), tablesCommand(),
 		explainCommand(), listCommand(), completionCommand(), versionCommand(),
 	}
 }

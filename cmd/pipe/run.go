@@ -33,6 +33,7 @@ func runCommand() *cobra.Command {
 	cmd.Flags().StringArray("only", nil, "run only the legs of this source, transform or sink (repeatable)")
 	cmd.Flags().Bool("dry-run", false, "print what the sinks would get; save no position, move no slot")
 	cmd.Flags().Bool("until-caught-up", false, "end once everything committed before the start is delivered")
+	cmd.Flags().String("plan", "", "start only if what plan --out wrote to this file is still the plan")
 	cmd.Flags().String("log-format", "text", "how log lines are written: text or json")
 	cmd.Flags().String("cpu-profile", "", "write a CPU profile of the run to this file")
 	_ = cmd.Flags().MarkHidden("cpu-profile") // the flag was added a line above
@@ -54,6 +55,9 @@ func run(cmd *cobra.Command, args []string) error {
 	o := outputOf(cmd)
 	c, diags := loadConfig(cmd, args)
 	if err := o.refused(cmd, c, diags); err != nil {
+		return err
+	}
+	if err := checkPlan(cmd, args); err != nil {
 		return err
 	}
 	only, _ := cmd.Flags().GetStringArray("only")

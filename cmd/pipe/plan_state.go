@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/checkpoint"
+	"github.com/pipe-cdc/pipe/pipeline/config"
+	"github.com/pipe-cdc/pipe/pipeline/engine"
+	"github.com/pipe-cdc/pipe/pipeline/spec"
+)
+
+// savedState is what is stored of a pipeline, read without a lock and without claiming a fence: the
+// pipeline may be running.
+type savedState struct {
+	stored pipeline.Checkpoint            // of the store
+	kept   map[string]pipeline.Checkpoint // of the sinks that keep positions, by address
+	saved  pipeline.Checkpoint            // where a run would begin
+}
+
+// state reads what is stored.
+func (in *inspector) state(ctx context.Context) (*savedState, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkWithin)
+	defer cancel()
+	c := in.config
+	s := &savedState{stored: pipeline.Checkpoint{}, kept: map[string]pipeline.Checkpoint{}}
+	var err error
+	if c.Settings.State.Kind == "file" {
+		if s.stored, err = checkpoint.PeekFile(ctx, c.Settings.State.Path, c.Settings.Name); err != nil {
+			return nil, err
+		}
+	}
+	behind := map[string][]string{}
+	for _, n := range c.Nodes {
+		if n.Kind != "sink" {
+			continue
+		}
+		for _, from := range sourcesOf(c, n.Address) {
+			if !slices.Contains(behind[from], n.Address) {
+				behind[from] = append(behind[from], n.Address)
+			}
+		}
+		reader, ok := n.Def.(spec.StateReader)
+		if !ok {
+			continue
+		}
+		if s.kept[n.Address], err = reader.State(ctx, in.planEnv(n)); err != nil {
+			return nil, at(n.Address, err)
+		}
+	}
+	var moves []engine.Move
+	for _, m := range c.Moved {
+		moves = append(moves, engine.Move{From: m.From.String(), To: m.To.String()})
+	}
+	s.saved = engine.Saved(s.stored, s.kept, behind, moves)
+	return s, nil
+}
+
+// removed returns the addresses of sources that have positions and are not in the configuration.
+func (s *savedState) removed(c *config.Config) []string {
+	var out []string
+	add := func(cp pipeline.Checkpoint) {
+		for stream := range cp {
+			address := addressOf(stream)
+			gone := c.Node(address) == nil && !isMoved(c, address)
+			if gone && !slices.Contains(out, address) {
+				out = append(out, address)
+			}
+		}
+	}
+	add(s.stored)
+	for _, cp := range s.kept {
+		add(cp)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func isMoved(c *config.Config, address string) bool {
+	return slices.ContainsFunc(c.Moved, func(m config.Moved) bool {
+		rest, ok := strings.CutPrefix(address, m.From.String())
+		return ok && (rest == "" || rest[0] == '[')
+	})
+}
+
+// addressOf returns the source's address in front of a qualified stream name: the part before the first
+// slash outside quotes.
+func addressOf(s pipeline.Stream) string {
+	quoted := false
+	for i, r := range string(s) {
+		switch {
+		case r == '"':
+			quoted = !quoted
+		case r == '/' && !quoted:
+			return string(s[:i])
+		}
+	}
+	return string(s)
+}
