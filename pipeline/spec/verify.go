@@ -19,6 +19,7 @@ type RowReader interface {
 	// the keys, or all where keys is nil. It returns where the stream of changes must be so that all of
 	// what was read is behind it.
 	Read(ctx context.Context, table string, keys [][]string, out pipeline.Output) (Fence, error)
+	// Close ends the session.
 	Close() error
 }
 
@@ -46,6 +47,7 @@ type Comparer interface {
 	Extra(ctx context.Context, s *pipeline.Schema, limit int, each func(key []string)) (exact bool, err error)
 	// Held returns which of the keys (as Comparison.Key has them) the target has.
 	Held(ctx context.Context, s *pipeline.Schema, keys [][]string) ([]bool, error)
+	// Close ends the session, and what it wrote with it.
 	Close() error
 }
 
