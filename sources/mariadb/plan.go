@@ -1,0 +1,211 @@
+package mariadb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/snapshot"
+	"github.com/pipe-cdc/pipe/pipeline/spec"
+	"github.com/pipe-cdc/pipe/sources/mariadb/binlog"
+)
+
+// planner finds out what a start would do.
+type planner struct {
+	*runner
+	saved  pipeline.Checkpoint
+	ledger *snapshot.Ledger
+	place  place // of the saved position
+	// lost is why the saved position is of no use; nil where it is good, or there is none.
+	lost  error
+	steps []spec.Step
+}
+
+// Plan says what a start would read and forget; see spec.Planner.
+func (c *Config) Plan(ctx context.Context, env spec.Env, in spec.PlanInput) ([]spec.Step, error) {
+	s := &Source{config: c, env: env}
+	r, err := newRunner(s)
+	if err != nil {
+		return nil, s.named(err)
+	}
+	defer r.close()
+	p := &planner{runner: r, saved: in.Saved}
+	if err := p.plan(ctx); err != nil {
+		return nil, s.named(classified(err))
+	}
+	return p.steps, nil
+}
+
+func (p *planner) add(s spec.Step) { p.steps = append(p.steps, s) }
+
+func (p *planner) refuse(what string, err error) {
+	s := spec.Step{Verb: spec.Refuse, What: what, Why: err.Error(), SQL: pipeline.HintOf(err)}
+	var e *pipeline.Error
+	if errors.As(err, &e) && e.Err != nil {
+		s.Why = e.Err.Error()
+	}
+	p.add(s)
+}
+
+func (p *planner) plan(ctx context.Context) (err error) {
+	if err := p.prepare(ctx); err != nil {
+		return err
+	}
+	if p.ledger, err = snapshot.LoadLedger(p.saved); err != nil {
+		return err
+	}
+	streams := len(withoutPolicy(p.picked, policyOnly)) > 0
+	if streams {
+		if err := p.server.refuseStream(); err != nil {
+			p.refuse("stream", err)
+		}
+		if err := p.position(ctx); err != nil {
+			return err
+		}
+	}
+	for _, t := range p.picked {
+		p.table(t)
+	}
+	for _, e := range p.ledger.Entries() {
+		if !slices.ContainsFunc(p.picked, func(t *table) bool { return t.Schema.Name() == e.Table }) {
+			p.add(spec.Step{Verb: spec.Forget, What: "table", Name: e.Table,
+				Why: "the source does not read it any more; what is downstream stays"})
+		}
+	}
+	if streams {
+		p.follow()
+	}
+	return nil
+}
+
+// position checks the saved position as a start does, and whether the log still goes back to it.
+func (p *planner) position(ctx context.Context) (err error) {
+	saved, ok := p.saved[binlogStream]
+	if !ok {
+		return nil
+	}
+	if p.place, p.lost = p.resume(saved); p.lost == nil {
+		if p.lost, err = p.purged(ctx); err != nil {
+			return err
+		}
+	}
+	if p.lost != nil && !p.rereads() {
+		p.refuse("stream", p.lost)
+	}
+	return nil
+}
+
+// purged says why the log does not go back to the saved position, nil where it does. The oldest file's
+// begin is asked for: everything from there on is kept.
+func (p *planner) purged(ctx context.Context) (lost, err error) {
+	files, err := p.admin.Query(ctx, "SHOW BINARY LOGS")
+	if err != nil || len(files) == 0 {
+		return nil, err
+	}
+	rows, err := p.admin.Query(ctx, fmt.Sprintf("SELECT BINLOG_GTID_POS(%s, 4)", quoteText(files[0][0].Text)))
+	if err != nil || len(rows) == 0 || rows[0][0].Null {
+		return nil, err
+	}
+	oldest, err := binlog.ParseSet(rows[0][0].Text)
+	from := p.place.set
+	if p.place.held != nil {
+		from = p.place.held
+	}
+	if err != nil || from.Covers(oldest) {
+		return nil, err
+	}
+	return failed(pipeline.Environment, "Take a new snapshot (snapshot = \"when_needed\" does), or remove the saved position; "+
+		"raise binlog_expire_logs_seconds to keep more",
+		"the server has purged its log beyond the saved position: it begins at %s, the position is %s", oldest, from), nil
+}
+
+// rereads reports whether a start begins anew where the position is lost: only if every streamed table's
+// policy says so.
+func (p *planner) rereads() bool {
+	for _, t := range withoutPolicy(p.picked, policyOnly) {
+		if policy := policyOf(t); policy != snapshot.WhenNeeded && policy != snapshot.Always {
+			return false
+		}
+	}
+	return true
+}
+
+// policyOf is the table's policy; the configuration has checked the name.
+func policyOf(t *table) snapshot.Policy {
+	policy, err := snapshot.ParsePolicy(t.Policy)
+	if err != nil {
+		return snapshot.Initial
+	}
+	return policy
+}
+
+// table plans what becomes of a table's rows.
+func (p *planner) table(t *table) {
+	name := t.Schema.Name()
+	s := spec.Step{Verb: spec.Keep, What: "rows", Name: name}
+	_, started := p.saved[binlogStream]
+	e, known := p.ledger.Entry(name)
+	policy := policyOf(t)
+	switch {
+	case policy == snapshot.Never:
+		s.Why = `snapshot = "never"`
+	case known && e.Status.Open():
+		s.Verb, s.Why = spec.Finish, fmt.Sprintf("its snapshot is not finished: %d chunks are done, %d pieces are left",
+			e.ChunksDone, len(e.Left))
+	case p.lost != nil && policy == snapshot.WhenNeeded:
+		s.Verb, s.Why = spec.Read, "the saved position is lost"
+	case policy == snapshot.Always:
+		s.Verb, s.Why = spec.Read, `snapshot = "always"`
+	case known && len(e.Queue) > 0:
+		s.Verb, s.Why = spec.Read, "somebody asked for it"
+	case known:
+		s.Why = settled(&e)
+	case !started && (attempted(p.saved) || !p.ledger.Empty()):
+		s.Verb, s.Why = spec.Read, "an earlier snapshot was not finished: it starts over"
+	case !started:
+		s.Verb, s.Why = spec.Read, "first start"
+	case p.ledger.Empty():
+		s.Why = "its rows were read before"
+	default:
+		s.Verb, s.Why = spec.Read, "it was added"
+	}
+	if s.Verb.Changes() {
+		s.Size = &spec.Size{Rows: t.Rows, Bytes: t.Bytes}
+	}
+	p.add(s)
+}
+
+// settled says why a table's rows need not be read.
+func settled(e *snapshot.Entry) string {
+	switch e.Status {
+	case snapshot.Recorded:
+		return "its rows were there before"
+	case snapshot.Failed:
+		return "its snapshot was given up: " + e.Error
+	case snapshot.Cancelled:
+		return "its snapshot was cancelled"
+	}
+	if e.Ended.IsZero() {
+		return "its rows were read"
+	}
+	return "its rows were read, " + e.Ended.UTC().Format(time.DateOnly)
+}
+
+// follow says where the stream of changes begins.
+func (p *planner) follow() {
+	_, ok := p.saved[binlogStream]
+	s := spec.Step{Verb: spec.Follow, What: "stream", Name: string(binlogStream), Why: "from where the snapshot is taken"}
+	switch {
+	case p.lost != nil && !p.rereads():
+		return
+	case p.lost != nil:
+	case ok:
+		s.Why, s.Place = "from the saved position", p.place.set.String()
+	case len(withoutPolicy(p.picked, policyNever)) == 0:
+		s.Why, s.Place = "from the log's end", p.server.Position.String()
+	}
+	p.add(s)
+}
