@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -147,6 +148,54 @@ func TestNotNullSnapshot(t *testing.T) {
 			pipetest.NewBatch(s).Mark(pipetest.Position(1)).Batch())
 		wantQuery(t, dsn, "SELECT id, email FROM users ORDER BY 1", "1|a", "2|NULL")
 	}
+}
+
+// TestNotNullManyLanes has two lanes meet a NULL that have both written to the table before: neither can
+// change it, and it is changed all the same for the next life.
+func TestNotNullManyLanes(t *testing.T) {
+	dsn := pg.Database(t)
+	c, s := configure(t, dsn, "load {}"), strict()
+	sink := start(t, c)
+	part := func(n, id int, email any) *pipeline.Batch {
+		return pipetest.NewBatch(s).In(feedChunk(0, n)).Read(id, email, nil).Batch()
+	}
+	mustWrite(t, sink, part(1, 1, "a"), part(2, 2, "b"))
+	errs := make(chan error)
+	for n := range 2 {
+		go func() {
+			err := sink.Write(t.Context(), part(n+1, 11+n, nil))
+			if err == nil {
+				err = sink.Write(t.Context(), pipetest.NewBatch(s).In(feedChunk(0, n+1)).Mark("done").Batch())
+			}
+			errs <- err
+		}()
+	}
+	if err := errors.Join(<-errs, <-errs); pipeline.ClassOf(err) != pipeline.Retryable {
+		t.Errorf("two lanes: %v", err)
+	}
+	sink.Close()
+	wantQuery(t, dsn, nulls, "email bio")
+	wantQuery(t, dsn, "SELECT count(*) FROM users", "2")
+}
+
+// FuzzConstant holds that a default is taken as one quoted text or as nothing.
+func FuzzConstant(f *testing.F) {
+	for _, s := range []string{"'a''b'::text", `'a\'b'`, "b'01'", "(-1)::numeric", "now()", "'", "'x'::t; DROP", "1.5e3", "true"} {
+		f.Add(s, true, uint8(pipeline.Text))
+		f.Add(s, false, uint8(pipeline.Decimal))
+	}
+	f.Fuzz(func(t *testing.T, s string, maria bool, kind uint8) {
+		system := map[bool]pipeline.System{true: pipeline.MariaDB, false: pipeline.PostgreSQL}[maria]
+		c := pipeline.Column{Default: s, Kind: pipeline.Kind(kind), Precision: -1, Length: 8}
+		have, ok := constantFor(system, &c)
+		if !ok || have == "true" || have == "false" {
+			return
+		}
+		inner := strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(have, "'"), "'"), "''", "")
+		if len(have) < 2 || have[0] != '\'' || have[len(have)-1] != '\'' || strings.ContainsAny(inner, "'\x00") {
+			t.Errorf("%q became %s", s, have)
+		}
+	})
 }
 
 // TestNotNullKept leaves the constraints of tables alone that the sink did not make, and its own where it

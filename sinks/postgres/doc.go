@@ -18,5 +18,5 @@
 //   - What is not known to have a binary form goes as the source's text and is cast by the server.
 //
 // Neighbours: pipeline/codec/pgtext encodes, pipeline/engine calls. DESIGN.md says how it works, errors.go
-// what faults mean, contract.go which types are made, state.go what is kept on disk.
+// what faults mean, contract.go which types are made (TYPES.md is its page), state.go what is kept on disk.
 package postgres

@@ -21,6 +21,8 @@ const (
 	stateCheckpoint     = "checkpoint" // the constraint-less column that a lost fence leaves NULL
 	stateTableExists    = "42P07"
 	stateUntranslatable = "22P05"
+	stateDeadlock       = "40P01"
+	stateLock           = "55P03"
 	stateLimit          = "54000" // a value too large for an index
 )
 

@@ -84,3 +84,19 @@ func TestIndexesOfManyTables(t *testing.T) {
 	}
 	wantQuery(t, dsn, indexNames, "t0: x", "t1: t1_x", "t2: t2_x", "t3: t3_x", "t4: t4_x", "t5: t5_x")
 }
+
+// TestStateOfBefore goes on with a state that an older version made, in the middle of a load.
+func TestStateOfBefore(t *testing.T) {
+	dsn := pg.Database(t)
+	s, _ := feedTables()
+	sink := start(t, configure(t, dsn, "load {}"))
+	mustWrite(t, sink, chunk(s, 1, 0, 1).Mark("done").Batch())
+	sink.Close()
+	pipetest.Exec(t, dsn, "DROP TABLE pipe.made", "ALTER TABLE pipe.load_step DROP COLUMN index_name")
+	sink = start(t, configure(t, dsn, "load {}"))
+	mustWrite(t, sink, pipetest.NewBatch(s).Mark(pipetest.Position(1)).Batch())
+	if have := catalogue(t, dsn, "users"); have != "p primary (id), unique (email), index (bio)" {
+		t.Error(have)
+	}
+	wantQuery(t, dsn, "SELECT count(*) FROM pipe.made", "0")
+}

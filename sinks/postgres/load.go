@@ -28,7 +28,8 @@ type Load struct {
 // describe describes the block.
 func (l *Load) describe(b *spec.Block) {
 	b.Doc("How tables that the sink makes are filled by a snapshot. Such a table gets the source's primary key and" +
-		" secondary indexes (under names that are free in the target's schema). What is put off is done before the" +
+		" secondary indexes (with the table's name before theirs where that is taken; FULLTEXT, SPATIAL and those on a" +
+		" prefix, an expression or a part of the rows are not made). What is put off is done before the" +
 		" first change after the snapshot is written: SET LOGGED, the primary key, the indexes, ANALYZE, each in" +
 		" a transaction of its own and taken up again after a crash. Tables that exist already stay as they are.")
 	a := spec.Attr(b, "method", &l.Method).OneOf(methodCopy, methodUpsert).

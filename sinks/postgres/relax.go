@@ -53,12 +53,28 @@ func (l *lane) relax(ctx context.Context, err error) error {
 	l.sink.binder.log.Info("the target table changes", "table", t.name.String(), "sql", sql)
 	// Not under the savepoint, where a repair would take it back.
 	if err := l.conn.run(ctx, "RELEASE SAVEPOINT "+savepoint+"; "+sql+"; SAVEPOINT "+savepoint); err != nil {
-		return err
+		return firstError(l.relaxLater(ctx, sql, err), err)
 	}
 	l.sink.binder.mu.Lock()
 	defer l.sink.binder.mu.Unlock()
 	a.notNull = false
 	return nil
+}
+
+// relaxLater drops a NOT NULL in a transaction of its own after that of the batch has failed. Lanes that
+// have all written to the table cannot change it beside one another: without this, those of the next life
+// would meet in the same deadlock.
+func (l *lane) relaxLater(ctx context.Context, sql string, cause error) error {
+	if state := sqlState(cause); state != stateDeadlock && state != stateLock {
+		return nil
+	}
+	if err := l.conn.run(ctx, "ROLLBACK"); err != nil {
+		return cause
+	}
+	if err := l.conn.run(ctx, sql); err != nil {
+		l.sink.binder.log.Warn("a column still may not be NULL", "sql", sql, "error", err.Error())
+	}
+	return cause
 }
 
 // undo takes back what the batch did to tables; that its targets' loads have ended stays recorded.
