@@ -62,6 +62,8 @@ func (b *binder) constraints(ctx context.Context, c *conn, s *pipeline.Schema, i
 		}
 		if ok {
 			def += " DEFAULT " + expr
+		} else {
+			b.log.Warn("the target does not take a default", "table", s.Name(), "column", col.Name, "default", expr)
 		}
 	}
 	if s.IsKey(i) && b.cfg.Write == writeUpsert || b.cfg.constrained() && !col.Nullable {

@@ -43,8 +43,11 @@ func constantFor(system pipeline.System, col *pipeline.Column) (string, bool) {
 		return literal(text), strings.Trim(text, "01") == ""
 	case pipeline.JSON:
 		return literal(text), json.Valid([]byte(text))
-	case pipeline.TimestampTZ:
-		if maria { // the source's sessions are in UTC
+	case pipeline.Date, pipeline.Timestamp, pipeline.TimestampTZ:
+		if maria && (strings.HasPrefix(text, "0000") || strings.Contains(text, "-00")) {
+			return "", false
+		}
+		if maria && col.Kind == pipeline.TimestampTZ { // the source's sessions are in UTC
 			text += "+00"
 		}
 	case pipeline.Bytes:
