@@ -46,7 +46,7 @@ func (c *Config) shape(col *column, s *server) (pipeline.Column, binlog.Field, e
 		out.Kind, f.Special = pipeline.Text, binlog.INET4
 	case "inet6":
 		out.Kind, f.Special = pipeline.Text, binlog.INET6
-	case "binary", "varbinary":
+	case "binary", "varbinary", "vector": // a vector (11.7): floats of four bytes, little-endian
 		out.Kind, out.Length = pipeline.Bytes, col.Length
 	case "tinyblob", "blob", "mediumblob", "longblob":
 		out.Kind = pipeline.Bytes

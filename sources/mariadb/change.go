@@ -15,7 +15,8 @@ const txRoom = 64
 type group struct {
 	binlog.Begin
 	open bool
-	skip bool // delivered before
+	skip bool   // delivered before
+	at   uint32 // end of its first event in the file
 }
 
 // holds reports whether the group's rows wait for the outcome of an XA transaction.
@@ -41,7 +42,7 @@ func (s *stream) event(event []byte) error {
 			return s.damaged(&h, err)
 		}
 	}
-	return s.damaged(&h, s.dispatch(&h, event, body))
+	return s.damaged(&h, s.dispatch(&h, body))
 }
 
 // damaged says where an event is that cannot be read.
@@ -52,7 +53,10 @@ func (s *stream) damaged(h *binlog.Header, err error) error {
 	return fmt.Errorf("event of type %d in %s before %d: %w", h.Type, s.file, h.End, err)
 }
 
-func (s *stream) dispatch(h *binlog.Header, event, body []byte) error {
+func (s *stream) dispatch(h *binlog.Header, body []byte) error {
+	if s.fragments.Pending() && h.Type != binlog.PartialRowDataEvent && h.Type != binlog.HeartbeatEvent {
+		return s.fragmented(fmt.Errorf("%w: an event of type %d is among them", binlog.ErrFragments, h.Type))
+	}
 	if _, rows := h.Type.Rows(); rows || h.Type == binlog.TableMapEvent {
 		if s.group.holds() {
 			return s.held.add(h, body)
@@ -76,10 +80,34 @@ func (s *stream) dispatch(h *binlog.Header, event, body []byte) error {
 	case binlog.IncidentEvent:
 		return binlog.ParseIncident(body)
 	case binlog.PartialRowDataEvent:
-		return failed(pipeline.Environment, "SET GLOBAL binlog_row_event_fragment_threshold to its maximum",
-			"the log has fragmented rows events, which are not supported")
+		return s.fragment(h, body)
 	}
 	return s.other(h)
+}
+
+// fragment takes a part of a rows event; with the last one the event is handled.
+func (s *stream) fragment(h *binlog.Header, body []byte) error {
+	if !s.group.open {
+		return s.fragmented(fmt.Errorf("%w: one is outside of a group", binlog.ErrFragments))
+	}
+	whole, rows, done, err := s.fragments.Add(body, s.format.Checksum)
+	if err != nil || !done {
+		return s.fragmented(err)
+	}
+	whole.Time, whole.Server, whole.End = h.Time, h.Server, h.End
+	if s.group.holds() {
+		return s.held.add(&whole, rows)
+	}
+	return s.data(&whole, rows)
+}
+
+// fragmented says what to do about fragments that cannot be read. They are never passed over.
+func (s *stream) fragmented(err error) error {
+	if err == nil {
+		return nil
+	}
+	return failed(pipeline.Environment, "SET GLOBAL binlog_row_event_fragment_threshold to its maximum, so that the server does not "+
+		"cut rows events; for those that it has cut, start again with a snapshot", "%w", err)
 }
 
 // other passes over an event that says nothing of rows, and refuses one that nobody knows.
@@ -116,7 +144,7 @@ func (s *stream) begin(h *binlog.Header, body []byte) error {
 	if err := binlog.ParseGTID(body, h.Server, &g.Begin); err != nil {
 		return err
 	}
-	g.open, g.skip = true, s.done.Has(g.GTID)
+	g.open, g.skip, g.at = true, s.done.Has(g.GTID), h.End
 	if !g.skip && s.place.set.Has(g.GTID) {
 		return failed(pipeline.Environment, "SET GLOBAL gtid_strict_mode = ON, so that sequence numbers rise; "+
 			"then start again with a snapshot", "transaction %s comes after %s: sequence numbers went back", g.GTID, s.place.set)
@@ -253,6 +281,9 @@ func (s *stream) row(b *pipeline.Batch, e *streamed, h *binlog.Header, r *binlog
 		}
 	}
 	row.Tx, row.At, row.Seq = s.tx, uint64(h.End), s.seq
+	if h.End == 0 { // from MariaDB 11.4 on the first event of a group alone says where it is
+		row.At = uint64(s.group.at)
+	}
 	s.seq++
 	return rest, nil
 }

@@ -4,15 +4,23 @@
 // Invariants:
 //   - A position is a set of GTIDs, one for each domain, so it holds after a fail-over too. It sorts
 //     as text by the sum of its sequence numbers, which rises with every transaction (see position).
+//     File and place in it would be needed where a server names no transactions, as MySQL does with
+//     gtid_mode OFF. MariaDB names each one whatever its settings are, so there is no such fallback.
 //   - Marks are ends of groups in the log: commits, statements outside of transactions, and the
-//     outcome of XA transactions. The rows of XA PREPARE are held until their outcome is known; the
-//     position says from where they are read again after a restart.
+//     outcome of XA transactions. The rows of XA PREPARE are held until their outcome is known, in
+//     memory and beyond a bound on file; the position says from where they are read again after a
+//     restart. A first start is refused while transactions are prepared that it would miss.
+//   - Rows events that later versions cut into fragments (12.3), and events without a place in their
+//     file (11.4), are read like others. An event that nobody knows stops the stream.
 //   - A table's shape comes from the table map in the log (binlog_row_metadata) and, for what that
 //     does not say, from the catalogue. Statements in the log only say when to look again.
 //   - All workers of a snapshot see the same state of the database, whose position is where the
 //     stream begins; so no row of the stream lies before it, and none is missing.
 //   - A change that has no row events (statement format, partitions dropped) is never passed over in
 //     silence.
+//
+// MySQL is refused: its names of transactions, compressed transactions and partial JSON updates are
+// not read.
 //
 // Neighbours: wire speaks the protocol, binlog decodes events and values, charset converts text.
 package mariadb

@@ -111,7 +111,8 @@ func (s *server) number() int {
 func (s *server) refuse() error {
 	switch {
 	case !strings.Contains(s.Version, "MariaDB"):
-		return failed(pipeline.Environment, "Only MariaDB is supported: MySQL names transactions in another way", "the server is %s", s.Version)
+		return failed(pipeline.Environment, "Use MariaDB 10.6 or later. Of MySQL neither the names of transactions (UUID:number, and file and "+
+			"position where gtid_mode is OFF), nor compressed transactions, nor partial JSON updates are read", "the server is MySQL %s", s.Version)
 	case s.number() < minVersion:
 		return failed(pipeline.Environment, "Upgrade the server", "server version %s is not supported, 10.6 is the first", s.Version)
 	}

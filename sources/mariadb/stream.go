@@ -31,16 +31,17 @@ type stream struct {
 	conn   *wire.Conn
 	target binlog.Set // end once this is reached; nil: never
 
-	format   binlog.Format
-	z        binlog.Inflater
-	mapped   map[uint64]*streamed
-	named    map[string]*streamed // by tableKey
-	tables   map[string]*table    // by tableKey
-	loaded   map[string]uint64    // the count of statements when the catalogue was read last
-	last     *streamed            // the table of the last rows event
-	lastID   uint64
-	ddl      uint64 // statements seen that may have changed a table
-	versions uint64
+	format    binlog.Format
+	z         binlog.Inflater
+	fragments binlog.Fragments
+	mapped    map[uint64]*streamed
+	named     map[string]*streamed // by tableKey
+	tables    map[string]*table    // by tableKey
+	loaded    map[string]uint64    // the count of statements when the catalogue was read last
+	last      *streamed            // the table of the last rows event
+	lastID    uint64
+	ddl       uint64 // statements seen that may have changed a table
+	versions  uint64
 
 	batch *pipeline.Batch // nil: none in hand
 	since time.Time       // when it was begun
@@ -64,27 +65,35 @@ type stream struct {
 	reached  bool
 }
 
-// stream follows changes from start until ctx ends or the target is reached.
-func (r *runner) stream(ctx context.Context, start place, out pipeline.Output) error {
+// newStream returns a stream that begins at start and is not connected.
+func (r *runner) newStream(ctx context.Context, start place, out pipeline.Output) (*stream, error) {
 	s := &stream{runner: r, ctx: ctx, out: out, mapped: map[uint64]*streamed{}, named: map[string]*streamed{},
 		tables: map[string]*table{}, loaded: map[string]uint64{}, place: start, heard: time.Now(), versions: 1}
 	for _, t := range r.picked {
 		s.tables[tableKey(t.Database, t.Name)] = t
 	}
 	s.held = newHeld(r.env.Dir, int(r.config.Spill))
-	defer s.held.close()
+	s.place.set = append(binlog.Set{}, start.set...)
 	s.read = append(binlog.Set{}, start.set...)
 	if start.held != nil {
 		s.read, s.done = append(binlog.Set{}, start.held...), append(binlog.Set{}, start.set...)
-	}
-	var err error
-	if s.pos, err = start.position(); err != nil {
-		return err
 	}
 	if r.env.UntilCaughtUp {
 		s.target = append(binlog.Set{}, r.server.Position...)
 		s.reached = start.set.Covers(s.target)
 	}
+	var err error
+	s.pos, err = start.position()
+	return s, err
+}
+
+// stream follows changes from start until ctx ends or the target is reached.
+func (r *runner) stream(ctx context.Context, start place, out pipeline.Output) error {
+	s, err := r.newStream(ctx, start, out)
+	if err != nil {
+		return err
+	}
+	defer s.held.close()
 	if s.conn, err = s.dump(); err != nil {
 		return err
 	}

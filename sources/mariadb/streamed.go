@@ -263,7 +263,7 @@ func (c *column) integer() bool {
 }
 
 func isBinaryType(name string) bool {
-	return slices.Contains([]string{"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"}, name)
+	return slices.Contains([]string{"binary", "varbinary", "vector", "tinyblob", "blob", "mediumblob", "longblob"}, name)
 }
 
 func isText(name string) bool {
@@ -297,7 +297,7 @@ func typesOf(name string) []byte {
 		return []byte{binlog.TypeSet}
 	case "char", "binary":
 		return []byte{binlog.TypeString}
-	case "varchar", "varbinary":
+	case "varchar", "varbinary", "vector":
 		return []byte{binlog.TypeVarchar, binlog.TypeVarString, binlog.TypeVarCompressed}
 	case "tinytext", "text", "mediumtext", "longtext", "json", "tinyblob", "blob", "mediumblob", "longblob":
 		return []byte{binlog.TypeBlob, binlog.TypeTinyBlob, binlog.TypeMediumBlob, binlog.TypeLongBlob, binlog.TypeBlobCompressed}

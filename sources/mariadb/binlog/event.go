@@ -99,16 +99,23 @@ func ParseHeader(event []byte) (h Header, body []byte, err error) {
 	if len(event) < HeaderSize {
 		return h, nil, ErrShort
 	}
-	h.Time = binary.LittleEndian.Uint32(event)
-	h.Type = EventType(event[4])
-	h.Server = binary.LittleEndian.Uint32(event[5:])
-	h.Size = binary.LittleEndian.Uint32(event[9:])
-	h.End = binary.LittleEndian.Uint32(event[13:])
-	h.Flags = binary.LittleEndian.Uint16(event[17:])
+	h = header(event)
 	if int64(h.Size) != int64(len(event)) {
 		return h, nil, fmt.Errorf("an event of type %d says that it has %d bytes, and has %d", h.Type, h.Size, len(event))
 	}
 	return h, event[HeaderSize:], nil
+}
+
+// header reads the header of an event that has one.
+func header(event []byte) Header {
+	return Header{
+		Time:   binary.LittleEndian.Uint32(event),
+		Type:   EventType(event[4]),
+		Server: binary.LittleEndian.Uint32(event[5:]),
+		Size:   binary.LittleEndian.Uint32(event[9:]),
+		End:    binary.LittleEndian.Uint32(event[13:]),
+		Flags:  binary.LittleEndian.Uint16(event[17:]),
+	}
 }
 
 // CheckSum verifies the CRC32 at the end of an event and returns the event's body without it.
