@@ -21,10 +21,24 @@ func configFlags(cmd *cobra.Command) {
 // loadConfig loads the configuration that a command's first argument names: a file, a directory, or
 // "-" for standard input; without one, the current directory.
 func loadConfig(cmd *cobra.Command, args []string) (*config.Config, hcl.Diagnostics) {
-	opt := config.Options{Registry: components()}
+	return loadWith(cmd, args, config.Options{Registry: components()})
+}
+
+// loadLoose is loadConfig where unset environment variables stay unknown. Standard input cannot be read
+// twice and is an error.
+func loadLoose(cmd *cobra.Command, args []string) (*config.Config, hcl.Diagnostics) {
+	if len(args) > 0 && args[0] == "-" {
+		return nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Standard input was read"}}
+	}
+	return loadWith(cmd, args, config.Options{Registry: components(), NoEnv: true})
+}
+
+func loadWith(cmd *cobra.Command, args []string, opt config.Options) (*config.Config, hcl.Diagnostics) {
 	opt.Vars, _ = cmd.Flags().GetStringArray("var")
 	opt.VarFiles, _ = cmd.Flags().GetStringArray("var-file")
-	opt.NoEnv, _ = cmd.Flags().GetBool("no-env")
+	if noEnv, _ := cmd.Flags().GetBool("no-env"); noEnv {
+		opt.NoEnv = true
+	}
 	path := "."
 	if len(args) > 0 {
 		path = args[0]

@@ -41,3 +41,7 @@ func components() config.Registry {
 		},
 	}
 }
+
+// sweeps reports whether sinks of a type delete at the end of a snapshot what it did not find
+// (snapshot.Request.Replace).
+func sweeps(typ string) bool { return typ == "postgres" }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/control"
 	"github.com/pipe-cdc/pipe/pipeline/engine"
 )
 
@@ -28,6 +30,9 @@ type runner struct {
 	policy   engine.Retry
 	terminal io.Writer // progress is drawn here in place; nil: it is logged
 	running  atomic.Pointer[engine.Engine]
+	control  *controlled
+	// beside, unless nil, is called beside the engines; its error ends the run, its context ends with it.
+	beside func(context.Context) error
 }
 
 // runScratched is run, with a directory for what a dry run spills, which is gone afterwards.
@@ -46,23 +51,70 @@ func (r *runner) runScratched(ctx context.Context) error {
 
 // run runs until ctx ends or everything was read.
 func (r *runner) run(ctx context.Context) error {
+	r.control = newControlled(&r.builder)
+	server, err := r.listen()
+	if err != nil {
+		return err
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	watching, stop := context.WithCancel(ctx)
-	var watch sync.WaitGroup
+	defer stop()
+	serving, leave := context.WithCancel(context.WithoutCancel(ctx))
+	defer leave()
+	var watch, serve sync.WaitGroup
 	watch.Go(func() { r.watch(watching) })
+	if server != nil {
+		serve.Go(func() { server.Run(serving) })
+	}
+	if r.beside != nil {
+		watch.Go(func() {
+			if err := r.beside(watching); err != nil {
+				end(err)
+			}
+		})
+	}
+	unhook := context.AfterFunc(ctx, r.control.stopping)
 	began := time.Now()
-	err := engine.Supervise(ctx, r.policy, r.log, func(ctx context.Context) (*engine.Engine, error) {
-		e, err := r.build(ctx)
-		if err == nil {
-			r.running.Store(e)
-		}
-		return e, err
-	})
+	err = r.supervise(ctx)
+	unhook()
+	r.control.stopping()
 	stop()
 	watch.Wait()
+	leave()
+	serve.Wait()
 	if e := r.running.Load(); e != nil && err == nil {
 		r.summary(e.Stats(), time.Since(began))
 	}
+	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
 	return err
+}
+
+func (r *runner) supervise(ctx context.Context) error {
+	policy := r.policy
+	policy.Failed = r.control.failed
+	return engine.Supervise(ctx, policy, r.log, func(ctx context.Context) (*engine.Engine, error) {
+		e, err := r.build(ctx)
+		if err == nil {
+			r.running.Store(e)
+			r.control.began(e)
+		}
+		return e, err
+	})
+}
+
+// listen makes the control server; none for a dry run, which is no run of the pipeline.
+func (r *runner) listen() (*control.Server, error) {
+	if r.dryRun {
+		return nil, nil
+	}
+	c := r.config.Settings.Control
+	return control.Listen(r.control, control.Options{
+		Socket: controlSocket(r.config), Listen: c.Listen, Token: c.Token, StalledAfter: c.StalledAfter,
+		LagObjective: c.LagObjective, Log: r.log,
+	})
 }
 
 // watch shows progress until ctx ends.
