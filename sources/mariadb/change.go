@@ -28,6 +28,7 @@ func (s *stream) event(event []byte) error {
 	if err != nil {
 		return s.damaged(&h, err)
 	}
+	s.follow(&h)
 	if h.Type == binlog.FormatEvent {
 		s.format, err = binlog.ParseFormat(body)
 		return s.damaged(&h, err)
@@ -126,9 +127,11 @@ func (s *stream) other(h *binlog.Header) error {
 }
 
 func (s *stream) rotate(body []byte) error {
-	file, _, err := binlog.ParseRotate(body)
+	file, at, err := binlog.ParseRotate(body)
 	if err == nil && file != s.file {
-		s.file = file
+		if s.file, s.at = file, int64(at); s.batch == nil {
+			s.source.lag.emitted(s.file, s.at)
+		}
 		clear(s.mapped) // numbers of tables begin anew after a restart of the server
 		s.last, s.lastID = nil, 0
 	}
@@ -158,6 +161,7 @@ func (s *stream) begin(h *binlog.Header, body []byte) error {
 		Time: int64(h.Time)*1_000_000 - pipeline.EpochMicros}
 	s.seq = 0
 	s.source.behind.Store(true)
+	s.source.lastTime.CompareAndSwap(0, s.tx.Time) // until something is emitted: the age of what is not
 	if g.holds() {
 		s.held.begin(g.XID, s.read)
 	}

@@ -7,13 +7,15 @@ import (
 	"time"
 
 	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
 
-// Source reads one server. It implements pipeline.Source and pipeline.Reporter.
+// Source reads one server. It implements pipeline.Source, pipeline.Reporter and snapshot.Asker.
 type Source struct {
 	config *Config
 	env    spec.Env
+	desk   *snapshot.Desk
 	progress
 }
 
@@ -21,8 +23,10 @@ type Source struct {
 type progress struct {
 	lastTime  atomic.Int64 // commit time of the last transaction emitted
 	behind    atomic.Bool  // something was read since the server last had nothing more
+	lag       lag
 	phase     atomic.Pointer[string]
 	snapshots atomic.Pointer[snapshotProgress]
+	ledger    atomic.Pointer[snapshot.Ledger]
 }
 
 // snapshotProgress tells how far a snapshot is.
@@ -32,13 +36,14 @@ type snapshotProgress struct {
 
 // Open builds the source.
 func (c *Config) Open(env spec.Env) (pipeline.Source, error) {
-	s := &Source{config: c, env: env}
+	s := &Source{config: c, env: env, desk: snapshot.NewDesk()}
 	s.enter("connecting")
 	return s, nil
 }
 
 // Run reads from the saved position until ctx ends, or as far as the source was asked to.
 func (s *Source) Run(ctx context.Context, from pipeline.Checkpoint, out pipeline.Output) error {
+	defer s.desk.Close()
 	r, err := newRunner(s)
 	if err == nil {
 		err = r.run(ctx, from, out)
@@ -66,16 +71,18 @@ func (s *Source) named(err error) error {
 // Commit has nothing to tell the server: it keeps its logs by its own rules.
 func (s *Source) Commit(context.Context, pipeline.Checkpoint) error { return nil }
 
-// Report returns the progress known already. The server does not say how many bytes are left.
+// Report returns the progress known already. Bytes that are left are as of the last look at the
+// server's log; what it keeps for us, it does not say.
 func (s *Source) Report() pipeline.Report {
 	r := pipeline.Report{Phase: *s.phase.Load(), LagBytes: -1, LagTime: -1, Retained: -1}
-	if p := s.snapshots.Load(); p != nil {
-		r.Tables = p.tables()
+	r.Tables = s.tables()
+	if r.Phase != phaseStreaming && r.Phase != phaseCaughtUp {
+		return r
 	}
+	r.LagBytes = s.lag.bytes()
 	last := s.lastTime.Load()
 	switch {
-	case r.Phase != phaseStreaming && r.Phase != phaseCaughtUp:
-	case !s.behind.Load():
+	case !s.behind.Load() && r.LagBytes <= 0:
 		r.LagBytes, r.LagTime = 0, 0
 	case last != 0:
 		now := time.Now().UnixMicro() - pipeline.EpochMicros
@@ -83,6 +90,36 @@ func (s *Source) Report() pipeline.Report {
 	}
 	return r
 }
+
+// tables is the progress of a first snapshot that runs, else what the ledger says.
+func (s *Source) tables() []pipeline.TableReport {
+	if p := s.snapshots.Load(); p != nil {
+		return p.tables()
+	}
+	l := s.ledger.Load()
+	if l == nil {
+		return nil
+	}
+	var out []pipeline.TableReport
+	for _, e := range l.Entries() {
+		out = append(out, pipeline.TableReport{Name: e.Table, Rows: e.Rows, Estimate: e.Estimate, Chunks: e.ChunksDone + len(e.Left),
+			ChunksDone: e.ChunksDone, Done: !e.Status.Open()})
+	}
+	return out
+}
+
+// Ask implements snapshot.Asker.
+func (s *Source) Ask(ctx context.Context, requests ...snapshot.Request) error {
+	return s.desk.Ask(ctx, requests...)
+}
+
+// Cancel implements snapshot.Asker.
+func (s *Source) Cancel(ctx context.Context, tables ...string) error {
+	return s.desk.Cancel(ctx, tables...)
+}
+
+// Entries implements snapshot.Asker.
+func (s *Source) Entries() []snapshot.Entry { return s.desk.Entries() }
 
 const (
 	phaseStreaming = "streaming"

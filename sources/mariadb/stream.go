@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/pipe-cdc/pipe/pipeline"
@@ -51,6 +52,7 @@ type stream struct {
 	texts texts
 	text  []byte // scratch
 	file  string
+	at    int64 // what of it was read
 	seq   uint32
 
 	place place             // the end of the last group
@@ -58,6 +60,9 @@ type stream struct {
 	read  binlog.Set        // the end of the last group read: before place while groups are passed over
 	done  binlog.Set        // groups up to here were delivered before; nil: that is behind us
 	held  held
+
+	merging merging        // of chunks that are read meanwhile
+	asks    sync.WaitGroup // what was asked for and is not saved
 
 	unmarked bool      // pos is not marked yet
 	markedAt time.Time // when an idle stream was marked last
@@ -68,7 +73,8 @@ type stream struct {
 // newStream returns a stream that begins at start and is not connected.
 func (r *runner) newStream(ctx context.Context, start place, out pipeline.Output) (*stream, error) {
 	s := &stream{runner: r, ctx: ctx, out: out, mapped: map[uint64]*streamed{}, named: map[string]*streamed{},
-		tables: map[string]*table{}, loaded: map[string]uint64{}, place: start, heard: time.Now(), versions: 1}
+		tables: map[string]*table{}, loaded: map[string]uint64{}, place: start, heard: time.Now(), versions: 1,
+		merging: newMerging(r.live)}
 	for _, t := range r.picked {
 		s.tables[tableKey(t.Database, t.Name)] = t
 	}
@@ -100,9 +106,15 @@ func (r *runner) stream(ctx context.Context, start place, out pipeline.Output) e
 	defer s.conn.Close()
 	r.source.behind.Store(true)
 	r.source.enter(phaseStreaming)
+	watching, done := context.WithCancel(ctx)
+	var watcher sync.WaitGroup
+	watcher.Go(func() { r.source.lag.watch(watching, &r.config.Connection) })
+	defer watcher.Wait()
+	defer done()
 	stop := context.AfterFunc(ctx, s.conn.Interrupt)
 	defer stop()
 	err = s.run()
+	s.asks.Wait()
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
 	}
@@ -221,6 +233,12 @@ func (s *stream) dry() (time.Duration, error) {
 
 // idle marks a stream that moves without bringing rows, not too often.
 func (s *stream) idle(now time.Time) error {
+	if s.tx == nil && s.batch == nil {
+		s.source.lag.emitted(s.file, s.at)
+		if now.Sub(s.heard) >= lookAround {
+			s.source.behind.Store(false) // the server sends at once what it has
+		}
+	}
 	if s.tx != nil || s.batch != nil || !s.unmarked || now.Sub(s.markedAt) < idleEvery {
 		return nil
 	}
@@ -273,5 +291,6 @@ func (s *stream) emit() error {
 		return nil
 	}
 	s.batch = nil
+	s.source.lag.emitted(s.file, s.at)
 	return s.out.Emit(b)
 }
