@@ -86,7 +86,7 @@ func (s *Sink) Lanes() int { return s.cfg.Workers }
 
 // Write writes a batch in the transaction of its stream; see pipeline.Sink.
 func (s *Sink) Write(ctx context.Context, b *pipeline.Batch) error {
-	if !isChunk(b.Stream) {
+	if !isChunk(b.Stream) && !isEntry(b.Stream) {
 		if err := s.binder.settle(ctx, b.Stream); err != nil {
 			return s.fail(err)
 		}
