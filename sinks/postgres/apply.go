@@ -73,6 +73,13 @@ func (l *lane) enter(ctx context.Context, g *group) error {
 var errEarly = errors.New("a change came among the rows of a snapshot, before the table has its key")
 
 func (l *lane) applyRows(ctx context.Context, p *plan, rows []*pipeline.Row) error {
+	if err := l.writeRows(ctx, p, rows); err != nil {
+		return err
+	}
+	return l.remember(ctx, p, rows)
+}
+
+func (l *lane) writeRows(ctx context.Context, p *plan, rows []*pipeline.Row) error {
 	switch {
 	case l.sink.cfg.Write == writeAppend:
 		return l.appendRows(ctx, p, rows)
@@ -132,6 +139,9 @@ func (l *lane) truncate(ctx context.Context, g *group) error {
 			continue
 		}
 		if r.Note() {
+			if err := l.note(ctx, p, r); err != nil {
+				return err
+			}
 			continue
 		}
 		switch {
@@ -169,6 +179,14 @@ func (l *lane) truncate(ctx context.Context, g *group) error {
 		sql += " CASCADE"
 	}
 	return l.conn.run(ctx, sql)
+}
+
+// note acts on a word about a snapshot.
+func (l *lane) note(ctx context.Context, p *plan, r *pipeline.Row) error {
+	if r.Flags&pipeline.Sift != 0 {
+		return l.sift(ctx, p, r)
+	}
+	return l.sweep(ctx, p)
 }
 
 // restart reports whether the target holds nothing but the unfinished load of source, which starts

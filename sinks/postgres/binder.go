@@ -109,7 +109,11 @@ func (b *binder) bind(ctx context.Context, session *conn, stream pipeline.Stream
 			return nil, err
 		}
 	}
-	return newPlan(b.cfg, t, s)
+	p, err := newPlan(b.cfg, t, s)
+	if err == nil {
+		p.sifted = b.state.siftTable(t.name)
+	}
+	return p, err
 }
 
 // shareLoad decides what becomes of a target's first load when rows of another table come. Where several
@@ -142,6 +146,9 @@ func (b *binder) open(ctx context.Context, n name, stream pipeline.Stream, r *pi
 		}
 	}
 	if t.made, err = b.state.isMade(ctx, b.admin, n, t.table.oid); err != nil {
+		return nil, err
+	}
+	if t.sifted, err = b.state.sifting(ctx, b.admin, n); err != nil {
 		return nil, err
 	}
 	if t.load, err = b.state.loading(ctx, b.admin, n.String()); err != nil {

@@ -88,7 +88,8 @@ func (c *connection) Spec(b *spec.Block) {
 }
 
 func (c *Config) specWrites(b *spec.Block) {
-	a := spec.Attr(b, "create_tables", &c.CreateTables).Doc("Create tables and schemas that do not exist.")
+	a := spec.Attr(b, "create_tables", &c.CreateTables).Doc("Create tables and schemas that do not exist, with the source's" +
+		" primary key. Secondary indexes need a block load.")
 	spec.Default(a, &c.CreateTables, true)
 	a = spec.Attr(b, "constraints", &c.Constraints).
 		Doc("Give tables that are created the source's NOT NULL, and its defaults where they are constants or the" +

@@ -139,6 +139,9 @@ func (c *Config) leftOut(s *pipeline.Schema, indexes bool) []string {
 		}
 	}
 	if !indexes {
+		if n := len(s.Indexes); n > 0 {
+			out = append(out, fmt.Sprintf("%d secondary indexes, which a block load makes (not with merge)", n))
+		}
 		return out
 	}
 	for _, x := range s.OtherIndexes {

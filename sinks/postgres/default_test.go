@@ -233,10 +233,12 @@ func TestNotNullColumnGone(t *testing.T) {
 func TestLeftOut(t *testing.T) {
 	s := users()
 	s.Columns[0].Default = "nextval('x')"
+	s.Indexes = []pipeline.Index{{Name: "by_bio", Columns: []int{2}}}
 	s.OtherIndexes = []pipeline.OtherIndex{{Name: "words", Why: "fulltext"}}
 	dsn := pg.Database(t)
 	for text, want := range map[string]string{"load {}": "the default of id: nextval('x'); index words: fulltext",
-		"": "the default of id: nextval('x')", "constraints = false": ""} {
+		"":                             "the default of id: nextval('x'); 1 secondary indexes, which a block load makes (not with merge)",
+		"constraints = false\nload {}": "index words: fulltext"} {
 		have := ""
 		for _, f := range configure(t, dsn, text).Check(t.Context(), env(), []*pipeline.Schema{s}) {
 			if f.Code == "PGS-021" && f.Severity == spec.Info {

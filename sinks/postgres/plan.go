@@ -24,6 +24,7 @@ type plan struct {
 	target  *target
 	version int // of the target
 	table   string
+	sifted  string // the table of keys while the target is sifted
 	cols    []column
 	key     []int // columns of the schema that identify a row; empty: none
 	soft    string

@@ -22,6 +22,7 @@ import (
 //	fence                the number of the instance that may write; each start adds one
 //	load                 targets that hold nothing but rows of an unfinished first load
 //	load_step            what is left to be done to a target once its first load is complete
+//	sift                 targets whose written keys are remembered, each in a table sift_<number>
 //	made                 the targets that the sink made itself, whose constraints are its own
 type state struct {
 	schema   string // quoted
@@ -117,7 +118,7 @@ func (s *state) inherit(ctx context.Context, c *conn) error {
 
 func (s *state) create(ctx context.Context, c *conn) error {
 	rows, err := c.query(ctx, "SELECT to_regclass($1) IS NOT NULL, to_regnamespace($2) IS NULL",
-		s.schema+".made", s.schema)
+		s.schema+".sift", s.schema)
 	if err != nil || rows[0][0] == "t" {
 		return err
 	}
@@ -152,7 +153,9 @@ const createSQL = `
 		PRIMARY KEY (pipeline, sink, target, ordinal));
 	ALTER TABLE STATE.load_step ADD COLUMN IF NOT EXISTS index_name text NOT NULL DEFAULT '';
 	CREATE TABLE IF NOT EXISTS STATE.made (pipeline text NOT NULL, sink text NOT NULL, schema_name text NOT NULL,
-		table_name text NOT NULL, table_oid oid NOT NULL, PRIMARY KEY (pipeline, sink, schema_name, table_name))`
+		table_name text NOT NULL, table_oid oid NOT NULL, PRIMARY KEY (pipeline, sink, schema_name, table_name));
+	CREATE TABLE IF NOT EXISTS STATE.sift (pipeline text NOT NULL, sink text NOT NULL, target text NOT NULL,
+		source text NOT NULL, begun timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (pipeline, sink, target))`
 
 // markSQL stores a position if the fence is still ours: where it is not, the scalar subquery is NULL
 // and the NOT NULL of the column refuses the row. FOR SHARE lets the sink's own lanes pass one

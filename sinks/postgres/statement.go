@@ -20,6 +20,7 @@ const (
 	verbBury   // insert of a deleted row, marked so
 	verbFullDelete
 	verbFullUpdate // by the whole old row, which follows the row's values
+	verbSift       // remember the key
 )
 
 // statement is one set-based statement in its two forms: over array parameters, and over a staging
@@ -110,6 +111,10 @@ func (p *plan) inputs(v verb, present []bool) []input {
 			if c.key {
 				add(c, c.index, true)
 			}
+		case verbSift:
+			if c.key {
+				add(c, c.index, false)
+			}
 		case verbFullDelete:
 			add(c, c.index, true)
 		default:
@@ -132,6 +137,8 @@ func (p *plan) sql(v verb, in []input, from string, cast func(*column) string) s
 	switch v {
 	case verbInsert, verbUpsert, verbBury:
 		return p.insertSQL(v, in, from, expr)
+	case verbSift:
+		return p.siftSQL(in, from, expr)
 	case verbDelete:
 		return "DELETE FROM " + p.table + " AS t USING " + from + " WHERE " + byKey(in, true, expr)
 	case verbHide:

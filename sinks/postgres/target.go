@@ -20,7 +20,8 @@ type target struct {
 	clashed bool     // an inserted row was there already: no more guessing that keys are new
 	// deferred says that its key is made once it is loaded: till then it takes nothing but new rows.
 	deferred bool
-	version  int // rises with every change of the table that the sink makes
+	sifted   bool // keys that are written are remembered until a sweep
+	version  int  // rises with every change of the table that the sink makes
 }
 
 // targetName works out where a table's rows go.

@@ -21,6 +21,7 @@ type comparer struct {
 	conn    *conn
 	tables  map[*pipeline.Schema]*compared
 	noted   map[name]*compared // whose notes a target has
+	told    map[name]bool      // Extra was answered and nothing was noted since
 	numbers int
 	values  [][]pipeline.Value
 	reader  pgtext.CopyReader
@@ -37,7 +38,7 @@ func (c *Config) OpenVerify(ctx context.Context, env spec.Env) (spec.Comparer, e
 		return nil, explain(env.Address, err)
 	}
 	return &comparer{cfg: c, node: env.Address, conn: s, tables: map[*pipeline.Schema]*compared{},
-		noted: map[name]*compared{}}, nil
+		noted: map[name]*compared{}, told: map[name]bool{}}, nil
 }
 
 // Close ends the session, and with it the temporary tables.
@@ -77,6 +78,7 @@ func (v *comparer) compare(ctx context.Context, t *compared, rows []*pipeline.Ro
 	}
 	if note {
 		v.noted[t.plan.target.name] = t
+		delete(v.told, t.plan.target.name)
 		if err := v.conn.run(ctx, t.noteSQL); err != nil {
 			return err
 		}
@@ -129,7 +131,11 @@ func (v *comparer) Extra(ctx context.Context, s *pipeline.Schema, limit int, eac
 	if err != nil {
 		return false, explain(v.node, err)
 	}
-	if noted := v.noted[t.plan.target.name]; noted != nil { // by an equal table under another schema
+	if v.told[t.plan.target.name] { // for another schema of the same target
+		return true, nil
+	}
+	v.told[t.plan.target.name] = true
+	if noted := v.noted[t.plan.target.name]; noted != nil {
 		t = noted
 	}
 	if err := v.conn.run(ctx, "ANALYZE "+t.notes); err != nil {
