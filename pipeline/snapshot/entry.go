@@ -53,6 +53,9 @@ type Entry struct {
 	// Planned says that Left says all; Sifted that the sinks were told of the beginning.
 	Planned bool `json:"planned,omitempty"`
 	Sifted  bool `json:"sifted,omitempty"`
+	// Fragile says that More tells of rows that Left does not cover: after a crash the whole table is
+	// read again (Live.Rekeyed).
+	Fragile bool `json:"fragile,omitempty"`
 	// Queue holds what was asked for since, oldest first.
 	Queue []Request `json:"queue,omitempty"`
 }
@@ -81,6 +84,14 @@ func ParseEntry(table string, p pipeline.Position) (Entry, error) {
 	}
 	e.Table, e.Version = table, n
 	return e, nil
+}
+
+// lacks reports whether what is downstream may lack rows that were there before the stream.
+func (e *Entry) lacks() bool {
+	if e.Status == Recorded || e.Request.Filled() {
+		return false
+	}
+	return e.Status != Done || e.Request.Where != ""
 }
 
 // Clone returns a copy that shares nothing that changes.

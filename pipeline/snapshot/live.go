@@ -56,6 +56,10 @@ type Live struct {
 	// Plan cuts a table that the stream watches already into segments, and estimates its rows (-1
 	// unknown).
 	Plan func(ctx context.Context, q *Request) (segments []Segment, rows int64, err error)
+	// End, unless nil, returns a position that includes everything that is committed. Notes about a
+	// snapshot wait for it: a sink may hold a later position than the run began at, and trims what comes
+	// before.
+	End func(ctx context.Context) (pipeline.Position, error)
 	// More, unless nil, returns what is still to be read once all segments are durable; it is asked
 	// again after that, until it returns nothing.
 	More func(ctx context.Context, q *Request) ([]Segment, error)
@@ -63,11 +67,12 @@ type Live struct {
 
 	Window Window
 
-	busy   atomic.Int64  // jobs that are not finished, and answers being given
-	ready  atomic.Bool   // Next has something to look at
-	landed chan struct{} // something was merged; buffered by one
-	nudge  chan struct{} // Run shall look at the jobs; buffered by one
-	saving chan struct{} // holds one while the ledger is saved
+	busy    atomic.Int64  // jobs that are not finished, and answers being given
+	lacking atomic.Int64  // jobs whose request is not Filled
+	ready   atomic.Bool   // Next has something to look at
+	landed  chan struct{} // something was merged; buffered by one
+	nudge   chan struct{} // Run shall look at the jobs; buffered by one
+	saving  chan struct{} // holds one while the ledger is saved
 
 	mu      sync.Mutex // guards the following; the Ledger's is taken inside it
 	changed sync.Cond
@@ -79,7 +84,8 @@ type Live struct {
 	reading map[uint64]*Piece
 	lastID  uint64
 	seen    candidate
-	closing int64 // jobs that ended and whose entry is not saved
+	closing []string        // tables of jobs that ended since the last save
+	ending  map[string]bool // tables whose end is not saved: nothing of them begins before it is
 	over    bool
 	watch   []*job   // to be watched from the next end of a transaction on
 	unwatch []string // and not any more
@@ -93,17 +99,22 @@ func (l *Live) Prepare() {
 	l.nudge = make(chan struct{}, 1)
 	l.saving = make(chan struct{}, 1)
 	l.reading = map[uint64]*Piece{}
+	l.ending = map[string]bool{}
 	if l.Log == nil {
 		l.Log = slog.New(slog.DiscardHandler)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range l.Ledger.Entries() {
-		if e.Status.Open() {
-			l.add(&e)
-		} else {
+		switch {
+		case !e.Status.Open():
 			l.next(e.Table)
+			continue
+		case e.Fragile:
+			e.unplan()
+			l.Ledger.Change(e.Table, (*Entry).unplan)
 		}
+		l.add(&e)
 	}
 }
 
@@ -125,12 +136,9 @@ func (l *Live) Run(ctx context.Context) error {
 	for range max(l.Workers, 1) {
 		all.Go(func() { fail(l.work(ctx)) })
 	}
-	all.Go(func() { fail(l.keep(ctx)) })
-	all.Go(func() {
-		var plans sync.WaitGroup
-		l.serve(ctx, func(j *job) { plans.Go(func() { fail(l.plan(ctx, j)) }) })
-		plans.Wait()
-	})
+	spawn := func(f func() error) { all.Go(func() { fail(f()) }) }
+	spawn(func() error { return l.keep(ctx, spawn) })
+	spawn(func() error { return l.serve(ctx, spawn) })
 	<-ctx.Done()
 	all.Wait()
 	l.Desk.Close()
@@ -157,17 +165,17 @@ func (l *Live) look() {
 }
 
 // serve answers the desk and begins jobs until ctx ends.
-func (l *Live) serve(ctx context.Context, begin func(*job)) {
+func (l *Live) serve(ctx context.Context, spawn func(func() error)) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-l.Desk.wake:
 			l.answers(ctx)
 		case <-l.nudge:
 		}
 		for _, j := range l.due() {
-			begin(j)
+			spawn(func() error { return l.plan(ctx, j) })
 		}
 	}
 }
@@ -225,7 +233,7 @@ func (l *Live) save(ctx context.Context) error {
 	defer func() { <-l.saving }()
 	l.mu.Lock()
 	ended := l.closing
-	l.closing = 0
+	l.closing = nil
 	l.mu.Unlock()
 	streams, err := l.Ledger.Save(ctx, l.Out)
 	if err == nil && len(streams) > 0 {
@@ -234,7 +242,13 @@ func (l *Live) save(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.busy.Add(-ended)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, table := range ended {
+		delete(l.ending, table)
+		l.next(table)
+	}
+	l.busy.Add(-int64(len(ended)))
 	return nil
 }
 

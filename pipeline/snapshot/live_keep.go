@@ -21,7 +21,7 @@ type merged struct {
 
 // keep records what was merged once it is durable in every sink: only then the ledger may say that it
 // is there (pipeline invariant 1).
-func (l *Live) keep(ctx context.Context) error {
+func (l *Live) keep(ctx context.Context, spawn func(func() error)) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -31,14 +31,14 @@ func (l *Live) keep(ctx context.Context) error {
 		if err := pause(ctx, keepEvery); err != nil {
 			return nil
 		}
-		if err := l.settle(ctx); err != nil && ctx.Err() == nil {
+		if err := l.settle(ctx, spawn); err != nil && ctx.Err() == nil {
 			return err
 		}
 	}
 }
 
 // settle waits until what was merged so far is durable, and tells the ledger.
-func (l *Live) settle(ctx context.Context) error {
+func (l *Live) settle(ctx context.Context, spawn func(func() error)) error {
 	l.mu.Lock()
 	records := l.merged
 	l.merged = nil
@@ -54,8 +54,8 @@ func (l *Live) settle(ctx context.Context) error {
 		}
 	}
 	for _, j := range jobs {
-		if err := l.advance(ctx, j); err != nil {
-			return err
+		if l.idle(j) {
+			spawn(func() error { return l.advance(ctx, j) })
 		}
 	}
 	return l.save(ctx)
@@ -85,6 +85,7 @@ func (l *Live) durable(m *merged) {
 	switch m.flags {
 	case pipeline.Sift:
 		j.sifted, j.gate = true, false
+		close(j.told)
 	case pipeline.Sweep:
 		j.swept, j.gate = true, false
 	}
@@ -98,28 +99,42 @@ func (l *Live) durable(m *merged) {
 	})
 }
 
-// idle reports whether all that is known of a job is durable. mu is held.
-func (j *job) idle() bool {
-	return !j.ended && j.open && !j.gate && len(j.todo) == 0 && len(j.busy) == 0
-}
-
-// advance ends a job that has nothing left to read, or finds what it has.
-func (l *Live) advance(ctx context.Context, j *job) error {
-	l.mu.Lock()
-	idle := j.idle()
-	l.mu.Unlock()
-	if !idle {
-		return nil
-	}
-	var more []Segment
-	if l.More != nil {
-		var err error
-		if more, err = l.More(ctx, &j.request); err != nil {
-			return err
-		}
-	}
+// idle reports whether all that is known of a job is durable, and takes it from the workers if so.
+func (l *Live) idle(j *job) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if j.ended || !j.open || j.gate || len(j.todo)+len(j.busy) > 0 {
+		return false
+	}
+	j.open = false
+	return true
+}
+
+// advance ends a job that has nothing left to read, or finds what it has. That is read once the changes
+// which are the reason for it are visible.
+func (l *Live) advance(ctx context.Context, j *job) error {
+	var more []Segment
+	return l.retry(ctx, j, func(ctx context.Context) error {
+		var err error
+		if l.More != nil && len(more) == 0 {
+			more, err = l.More(ctx, &j.request)
+		}
+		if err == nil && len(more) > 0 && l.Settle != nil {
+			err = l.Settle(ctx, j.table)
+		}
+		if err != nil {
+			return err
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.proceed(j, more)
+		return nil
+	})
+}
+
+// proceed gives a job what is still to be read, or ends it. mu is held.
+func (l *Live) proceed(j *job, more []Segment) {
+	j.open = true
 	switch {
 	case j.ended:
 	case len(more) > 0:
@@ -131,7 +146,6 @@ func (l *Live) advance(ctx context.Context, j *job) error {
 	default:
 		l.finish(j, Done, nil)
 	}
-	return nil
 }
 
 // pause sleeps for d or until ctx ends.

@@ -25,11 +25,14 @@ type Request struct {
 	Where string `json:"where,omitempty"`
 	// Replace says that rows which are not there any more are to be deleted downstream.
 	Replace bool `json:"replace,omitempty"`
+	// Lacks says that earlier snapshots of the table were given up, or none was ever taken. It is set
+	// when the request begins.
+	Lacks bool `json:"lacks,omitempty"`
 }
 
 // Filled reports whether what is downstream may lack rows of the table when the request is served:
 // then the change of such a row cannot be completed there, and a value that the stream leaves out is
 // lost unless the row is read.
 func (q *Request) Filled() bool {
-	return q.Reason == ForRequest || q.Reason == ForTracker || q.Reason == ForAlways
+	return !q.Lacks && (q.Reason == ForRequest || q.Reason == ForTracker || q.Reason == ForAlways)
 }

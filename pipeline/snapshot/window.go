@@ -174,7 +174,7 @@ func (t *touched) add(key []byte, tx uint64, partial bool) {
 		}
 		prev = at
 	}
-	if len(t.log) >= maxTouched || len(t.log) > 0 && t.size+len(key) > maxTouchedBytes {
+	for len(t.log) >= maxTouched || len(t.log) > 0 && t.size+len(key) > maxTouchedBytes {
 		t.shrink()
 	}
 	e := touch{key: string(key), tx: tx, prev: prev, partial: partial}
