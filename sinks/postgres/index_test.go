@@ -92,7 +92,7 @@ func TestStateOfBefore(t *testing.T) {
 	sink := start(t, configure(t, dsn, "load {}"))
 	mustWrite(t, sink, chunk(s, 1, 0, 1).Mark("done").Batch())
 	sink.Close()
-	pipetest.Exec(t, dsn, "DROP TABLE pipe.made", "ALTER TABLE pipe.load_step DROP COLUMN index_name")
+	pipetest.Exec(t, dsn, "DROP TABLE pipe.made, pipe.sift", "ALTER TABLE pipe.load_step DROP COLUMN index_name")
 	sink = start(t, configure(t, dsn, "load {}"))
 	mustWrite(t, sink, pipetest.NewBatch(s).Mark(pipetest.Position(1)).Batch())
 	if have := catalogue(t, dsn, "users"); have != "p primary (id), unique (email), index (bio)" {
