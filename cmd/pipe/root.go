@@ -114,6 +114,7 @@ func rootCommand() *cobra.Command {
 func commands() []*cobra.Command {
 	return []*cobra.Command{
 		runCommand(), planCommand(), validateCommand(), fmtCommand(), graphCommand(), tablesCommand(),
+		verifyCommand(),
 		explainCommand(), listCommand(), completionCommand(), versionCommand(),
 	}
 }
