@@ -17,7 +17,9 @@ const (
 	exitRuntime     = 1 // failed while running, or a bug
 	exitInput       = 2 // the configuration or the command line is wrong
 	exitEnvironment = 3 // a server could not be reached or refused
-	exitDiffers     = 4 // fmt --check: not formatted; plan --exit-code: something to do; verify: rows differ
+	// fmt --check: not formatted; plan --exit-code: something to do; verify: rows differ; status: not
+	// running, or not ready
+	exitDiffers = 4
 )
 
 // streams are where a command reads and writes.
@@ -114,7 +116,7 @@ func rootCommand() *cobra.Command {
 func commands() []*cobra.Command {
 	return []*cobra.Command{
 		runCommand(), planCommand(), validateCommand(), fmtCommand(), graphCommand(), tablesCommand(),
-		verifyCommand(),
+		snapshotCommand(), statusCommand(), verifyCommand(),
 		explainCommand(), listCommand(), completionCommand(), versionCommand(),
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/config"
+	"github.com/pipe-cdc/pipe/pipeline/control"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
 
@@ -19,7 +20,8 @@ func tablesCommand() *cobra.Command {
 		Use:   "tables [FILE|DIR|-]",
 		Short: "Show the tables of the sources: which are taken, and why",
 		Long: "Connects to the sources and shows every table: whether it is taken and by which pattern, when its\n" +
-			"existing rows are read, its key, its size as the server estimates it, and what identifies its rows.",
+			"existing rows are read, its key, its size as the server estimates it, what identifies its rows, and what\n" +
+			"is known of its last snapshot: status, rows, time.",
 		Example: "  pipe tables shop.hcl\n" +
 			"  pipe tables --source source.shop --taken shop.hcl\n" +
 			"  pipe tables --json shop.hcl",
@@ -44,6 +46,8 @@ type listedTable struct {
 	Bytes    int64    `json:"bytes"` // -1: not known
 	Omitted  []string `json:"omitted,omitempty"`
 	Identity string   `json:"identity,omitempty"`
+	// Ledger is what is known of its last snapshot; nil where nothing is.
+	Ledger *control.Table `json:"ledger,omitempty"`
 }
 
 func tables(cmd *cobra.Command, args []string) error {
@@ -69,6 +73,9 @@ func tables(cmd *cobra.Command, args []string) error {
 				all = append(all, t)
 			}
 		}
+	}
+	if err := addLedgers(cmd.Context(), c, all); err != nil {
+		fmt.Fprintf(o.err, "what was read of the tables is not known: %s\n", printable(err.Error()))
 	}
 	return o.result(cmd, true, plural(len(all), "table"), all, func(w io.Writer) { printTables(w, all) })
 }
@@ -138,12 +145,13 @@ func printTables(w io.Writer, all []listedTable) {
 			}
 			source = t.Source
 			fmt.Fprintln(w, source)
-			rows = [][]string{{"  TABLE", "TAKEN", "WHY", "SNAPSHOT", "KEY", "ROWS", "SIZE", "IDENTITY"}}
+			rows = [][]string{{"  TABLE", "TAKEN", "WHY", "SNAPSHOT", "KEY", "ROWS", "SIZE", "IDENTITY",
+				"STATUS", "READ", "WHEN"}}
 		}
 		taken := map[bool]string{true: "yes", false: "no"}[t.Taken]
-		rows = append(rows, []string{"  " + t.Table, taken, t.Why, dash(t.Snapshot),
+		rows = append(rows, append([]string{"  " + t.Table, taken, t.Why, dash(t.Snapshot),
 			dash(strings.Join(t.Key, ", ")),
-			estimate(t.Rows), sizeText(t.Bytes), dash(t.Identity)})
+			estimate(t.Rows), sizeText(t.Bytes), dash(t.Identity)}, ledgerCells(t.Ledger)...))
 	}
 	flush()
 	if len(all) == 0 {
