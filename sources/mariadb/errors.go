@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/expr"
 	"github.com/pipe-cdc/pipe/sources/mariadb/binlog"
 	"github.com/pipe-cdc/pipe/sources/mariadb/charset"
 	"github.com/pipe-cdc/pipe/sources/mariadb/wire"
@@ -68,6 +69,9 @@ func valueHint(err error) string {
 		return `Set zero_dates = "null" or "epoch", or correct the row`
 	case errors.Is(err, charset.ErrInvalid):
 		return `Set invalid_text = "replace", or omit the column`
+	case errors.Is(err, expr.ErrAbsent):
+		return "SET GLOBAL binlog_row_image = FULL, so that the log has what where reads; for what was logged without: start again " +
+			"with a snapshot"
 	}
 	return ""
 }
