@@ -61,8 +61,6 @@ type stream struct {
 	done  binlog.Set        // groups up to here were delivered before; nil: that is behind us
 	held  held
 
-	merging merging        // of chunks that are read meanwhile
-	asks    sync.WaitGroup // what was asked for and is not saved
 
 	unmarked bool      // pos is not marked yet
 	markedAt time.Time // when an idle stream was marked last
@@ -73,8 +71,7 @@ type stream struct {
 // newStream returns a stream that begins at start and is not connected.
 func (r *runner) newStream(ctx context.Context, start place, out pipeline.Output) (*stream, error) {
 	s := &stream{runner: r, ctx: ctx, out: out, mapped: map[uint64]*streamed{}, named: map[string]*streamed{},
-		tables: map[string]*table{}, loaded: map[string]uint64{}, place: start, heard: time.Now(), versions: 1,
-		merging: newMerging(r.live)}
+		tables: map[string]*table{}, loaded: map[string]uint64{}, place: start, heard: time.Now(), versions: 1}
 	for _, t := range r.picked {
 		s.tables[tableKey(t.Database, t.Name)] = t
 	}
