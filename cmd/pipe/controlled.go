@@ -166,6 +166,9 @@ func (c *controlled) source(figures control.Node, s *engine.NodeStats) control.S
 		return out
 	}
 	out.Phase, out.LagBytes, out.RetainedBytes = s.Report.Phase, s.Report.LagBytes, s.Report.Retained
+	if out.Phase == "" { // it is no Reporter
+		out.Phase = "running"
+	}
 	if s.Report.LagTime >= 0 {
 		out.LagSeconds = s.Report.LagTime.Seconds()
 	}

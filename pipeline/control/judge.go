@@ -104,7 +104,7 @@ func (j *Judge) source(s *Source, now time.Time) string {
 		bound *= snapshotStay
 	}
 	switch {
-	case s.Phase == "" || s.Phase == "connecting":
+	case s.Phase == "connecting":
 		return "connects"
 	case bound > 0 && now.Sub(p.moved) > bound:
 		return fmt.Sprintf("stalled: nothing was read for %s although there is something to read",
