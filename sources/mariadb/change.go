@@ -43,7 +43,10 @@ func (s *stream) event(event []byte) error {
 			return s.damaged(&h, err)
 		}
 	}
-	return s.damaged(&h, s.dispatch(&h, body))
+	if err := s.dispatch(&h, body); err != nil {
+		return s.damaged(&h, err)
+	}
+	return s.passed(&h)
 }
 
 // damaged says where an event is that cannot be read.
@@ -288,6 +291,7 @@ func (s *stream) row(b *pipeline.Batch, e *streamed, h *binlog.Header, r *binlog
 	if h.End == 0 { // from MariaDB 11.4 on the first event of a group alone says where it is
 		row.At = uint64(s.group.at)
 	}
+	s.merging.touch(e.table, row)
 	s.seq++
 	return rest, nil
 }

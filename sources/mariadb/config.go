@@ -8,9 +8,11 @@ import (
 
 // The snapshot policies.
 const (
-	policyInitial = "initial" // rows once, then the stream
-	policyNever   = "never"   // the stream alone
-	policyOnly    = "only"    // rows alone
+	policyInitial    = "initial"     // rows once, then the stream
+	policyNever      = "never"       // the stream alone
+	policyOnly       = "only"        // rows alone
+	policyWhenNeeded = "when_needed" // as initial, and again where the position in the log was lost
+	policyAlways     = "always"      // at every start
 )
 
 // The values of attributes that choose what becomes of a value.
@@ -76,8 +78,10 @@ func (c *Config) Spec(b *spec.Block) {
 	spec.Attr(b, "tables", &c.Include).Required().Example(`["shop.*", "billing.invoices"]`).
 		Doc("Patterns of the tables to read: database.table.")
 	spec.Attr(b, "exclude", &c.Exclude).Doc("Patterns of tables to leave out although tables names them.")
-	policy := spec.Attr(b, "snapshot", &c.Snapshot).OneOf(policyInitial, policyNever, policyOnly).
-		Doc("initial: the rows that are there once, then changes. never: changes alone. only: the rows, then the run ends.")
+	policy := spec.Attr(b, "snapshot", &c.Snapshot).OneOf(policyInitial, policyNever, policyOnly, policyWhenNeeded, policyAlways).
+		Doc("initial: the rows that are there once, then changes. never: changes alone. only: the rows, then the run ends. " +
+			"when_needed: as initial, and again where the server does not have the changes since the saved position any more. " +
+			"always: at every start, while changes are streamed.")
 	spec.Default(policy, &c.Snapshot, policyInitial)
 	workers := spec.Attr(b, "workers", &c.Workers).Range(1, maxWorkers).Doc("Connections that read a snapshot at once.")
 	spec.Default(workers, &c.Workers, defaultWorkers)
@@ -130,7 +134,7 @@ func tableSpec(b *spec.Block, t *TableConfig, labels []string) {
 		Doc("Rows to read, in snapshot and stream. An update whose old row was in and whose new is not becomes a delete.")
 	spec.Attr(b, "omit", &t.Omit).Doc("Columns to leave out.")
 	spec.Attr(b, "key", &t.Key).Doc("Columns that identify a row; without it the primary key's, or those of a unique index without NULL.")
-	spec.Attr(b, "snapshot", &t.Snapshot).OneOf(policyInitial, policyNever, policyOnly).Doc("As the source's, for these tables.")
+	spec.Attr(b, "snapshot", &t.Snapshot).OneOf(policyInitial, policyNever, policyOnly, policyWhenNeeded, policyAlways).Doc("As the source's, for these tables.")
 	spec.Attr(b, "chunk_rows", &t.ChunkRows).Range(1, maxChunkRows).Doc("As the source's, for these tables.")
 	spec.Attr(b, "workers", &t.Workers).Range(1, maxWorkers).Doc("At most this many of the source's workers read these tables at once.")
 	spec.Attr(b, "chunk_by", &t.ChunkBy).Doc("Column of whole numbers to cut the snapshot by, instead of the key's first; it should be indexed.")

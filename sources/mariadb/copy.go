@@ -8,9 +8,8 @@ import (
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 )
 
-// copyTables copies the tables' rows as they are at one moment and gives the stream its first
-// position, that of the moment: only once every row is saved, so that a crash before starts the
-// snapshot over.
+// copyTables copies the tables' rows as they are at one moment. Before the first of them the stream gets
+// its position, that of the moment, and the ledger what there is to read: a later run goes on from there.
 func (r *runner) copyTables(ctx context.Context, wanted []*table, from pipeline.Checkpoint, out pipeline.Output) (place, error) {
 	r.source.enter("snapshot")
 	m, err := r.moment(ctx, r.config.Workers)
@@ -26,25 +25,38 @@ func (r *runner) copyTables(ctx context.Context, wanted []*table, from pipeline.
 	if err := r.attempt(ctx, a, wanted, attempted(from), out); err != nil {
 		return at, err
 	}
-	if err := r.snapshot(ctx, m, a, wanted, out); err != nil {
+	if err := r.snapshot(ctx, m, a, at, wanted, out); err != nil {
 		return at, errSnapshot(err)
-	}
-	if err := r.markStart(ctx, at, out); err != nil {
-		return at, err
-	}
-	if err := out.Drain(ctx, binlogStream); err != nil {
-		return at, err
 	}
 	return at, forgetAttempt(ctx, out, a.All())
 }
 
 // snapshotOnly copies tables that have no stream.
 func (r *runner) snapshotOnly(ctx context.Context, from pipeline.Checkpoint, out pipeline.Output) error {
-	if _, done := from[binlogStream]; done {
-		r.env.Log.Info("the snapshot was taken before; nothing is left to do")
-		return tidy(ctx, from, out)
+	_, begun := from[binlogStream]
+	old := begun && r.ledger.Empty()
+	var wanted []*table
+	again := false
+	for _, t := range r.picked {
+		e, known := r.ledger.Entry(t.String())
+		again = again || e.Status.Open()
+		if old {
+			r.record(t)
+		} else if !known || !begun {
+			wanted = append(wanted, t)
+		}
 	}
-	_, err := r.copyTables(ctx, r.picked, from, out)
+	if again {
+		wanted = r.picked
+	}
+	if len(wanted) == 0 {
+		r.env.Log.Info("the snapshot was taken before; nothing is left to do")
+		if err := tidy(ctx, from, out); err != nil {
+			return err
+		}
+		return r.saveLedger(ctx, out)
+	}
+	_, err := r.copyTables(ctx, wanted, from, out)
 	return err
 }
 

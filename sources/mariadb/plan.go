@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pipe-cdc/pipe/pipeline"
@@ -98,24 +99,33 @@ func (p *planner) position(ctx context.Context) (err error) {
 	return nil
 }
 
-// purged says why the log does not go back to the saved position, nil where it does. The oldest file's
-// begin is asked for: everything from there on is kept.
+// purged says why the log does not go back to the saved position, nil where it does. The oldest file says
+// at its beginning what was in those before it.
 func (p *planner) purged(ctx context.Context) (lost, err error) {
 	files, err := p.admin.Query(ctx, "SHOW BINARY LOGS")
 	if err != nil || len(files) == 0 {
 		return nil, err
 	}
-	rows, err := p.admin.Query(ctx, fmt.Sprintf("SELECT BINLOG_GTID_POS(%s, 4)", quoteText(files[0][0].Text)))
-	if err != nil || len(rows) == 0 || rows[0][0].Null {
+	events, err := p.admin.Query(ctx, "SHOW BINLOG EVENTS IN "+quoteText(files[0][0].Text)+" LIMIT 3")
+	if err != nil {
 		return nil, err
 	}
-	oldest, err := binlog.ParseSet(rows[0][0].Text)
+	const typeColumn, infoColumn = 2, 5
+	oldest := binlog.Set{}
+	for _, e := range events {
+		if len(e) <= infoColumn || e[typeColumn].Text != "Gtid_list" {
+			continue
+		}
+		if oldest, err = binlog.ParseSet(strings.Trim(e[infoColumn].Text, "[]")); err != nil {
+			return nil, err
+		}
+	}
 	from := p.place.set
 	if p.place.held != nil {
 		from = p.place.held
 	}
-	if err != nil || from.Covers(oldest) {
-		return nil, err
+	if from.Covers(oldest) {
+		return nil, nil
 	}
 	return failed(pipeline.Environment, "Take a new snapshot (snapshot = \"when_needed\" does), or remove the saved position; "+
 		"raise binlog_expire_logs_seconds to keep more",

@@ -48,6 +48,7 @@ func (s *stream) statement(q *binlog.Query, st statement) error {
 		return nil
 	}
 	database := string(q.Database)
+	s.voidAll(database, st)
 	switch st.Verb {
 	case verbRollback, verbUndo:
 		if s.seq > 0 {
@@ -70,6 +71,19 @@ func (s *stream) statement(q *binlog.Query, st statement) error {
 		}
 	}
 	return nil
+}
+
+// voidAll: chunks of tables that a statement may have altered are read again where they were read before
+// it.
+func (s *stream) voidAll(database string, st statement) {
+	switch st.Verb {
+	case verbTruncate, verbShape, verbLossy, verbDrop, verbChange:
+		for _, n := range st.Names {
+			if t := s.taken(database, n); t != nil {
+				s.merging.void(t)
+			}
+		}
+	}
 }
 
 // lossy does what the configuration says about changes that cannot be delivered.

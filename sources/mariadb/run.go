@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 	"github.com/pipe-cdc/pipe/sources/mariadb/binlog"
 	"github.com/pipe-cdc/pipe/sources/mariadb/wire"
@@ -22,6 +23,8 @@ type runner struct {
 	server   server
 	catalog  *catalog
 	picked   []*table
+	ledger   *snapshot.Ledger
+	live     *live // nil: tables are not read beside the stream
 }
 
 func newRunner(s *Source) (*runner, error) {
@@ -46,6 +49,12 @@ func (r *runner) run(ctx context.Context, from pipeline.Checkpoint, out pipeline
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
+	var err error
+	if r.ledger, err = snapshot.LoadLedger(from); err != nil {
+		return err
+	}
+	r.source.desk.Serve(r.ledger)
+	r.source.ledger.Store(r.ledger)
 	if len(withoutPolicy(r.picked, policyOnly)) == 0 {
 		return r.snapshotOnly(ctx, from, out)
 	}
@@ -56,9 +65,13 @@ func (r *runner) run(ctx context.Context, from pipeline.Checkpoint, out pipeline
 	if err != nil {
 		return err
 	}
+	tip, err := r.tip(ctx, start)
+	if err != nil {
+		return err
+	}
 	r.close() // the stream connects anew where it needs the catalogue
 	r.admin = nil
-	return r.stream(ctx, start, out)
+	return r.streamBeside(ctx, start, tip, out)
 }
 
 // prepare connects, reads the catalogue and checks what can be checked before anything is read.
@@ -105,22 +118,57 @@ func (r *runner) pick(ctx context.Context) (err error) {
 
 // start returns where the stream begins, taking the snapshot first where nothing was saved.
 func (r *runner) start(ctx context.Context, from pipeline.Checkpoint, out pipeline.Output) (place, error) {
-	if saved, ok := from[binlogStream]; ok {
-		p, err := r.resume(saved)
-		if err != nil {
+	saved, ok := from[binlogStream]
+	switch {
+	case !ok && r.asked(snapshot.ForLost):
+		return r.anew(ctx, from, out)
+	case !ok:
+		return r.first(ctx, from, out)
+	}
+	if _, err := parsePlace(saved); err != nil {
+		return r.resume(saved)
+	}
+	p, lost := r.resume(saved)
+	if lost == nil {
+		var err error
+		if lost, err = (&planner{runner: r, place: p}).purged(ctx); err != nil {
 			return p, err
 		}
-		return p, tidy(ctx, from, out)
 	}
+	if lost != nil {
+		return r.lose(ctx, lost, from, out)
+	}
+	why, open := r.unfinished(from)
+	if why != nil {
+		r.env.Log.Warn("the snapshot of an earlier run cannot go on and begins anew", "cause", why)
+		return r.first(ctx, from, out)
+	}
+	if open {
+		r.env.Log.Info("the snapshot of an earlier run goes on: what is left of it is read while changes are streamed")
+	}
+	r.reconcile() // saved while changes are streamed: until then it would come out the same again
+	return p, tidy(ctx, from, out)
+}
+
+// first starts where nothing was read before that counts.
+func (r *runner) first(ctx context.Context, from pipeline.Checkpoint, out pipeline.Output) (place, error) {
 	if err := r.refuseXA(ctx); err != nil {
 		return place{}, err
 	}
-	wanted := withoutPolicy(r.picked, policyNever)
-	if len(wanted) == 0 {
-		p := r.begun(r.server.Position)
-		return p, r.markStart(ctx, p, out)
+	for _, t := range r.picked {
+		if t.Policy == policyNever {
+			r.record(t)
+		}
 	}
-	return r.copyTables(ctx, wanted, from, out)
+	wanted := withoutPolicy(r.picked, policyNever)
+	if len(wanted) > 0 {
+		return r.copyTables(ctx, wanted, from, out)
+	}
+	p := r.begun(r.server.Position)
+	if err := r.markStart(ctx, p, out); err != nil {
+		return p, err
+	}
+	return p, r.saveLedger(ctx, out)
 }
 
 // resume checks the saved position. That its transactions are there still, the server checks.

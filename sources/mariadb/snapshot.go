@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/pipe-cdc/pipe/pipeline"
@@ -18,13 +19,20 @@ const streamsPerWorker = 4
 func errSnapshot(err error) error { return fmt.Errorf("snapshot: %w", err) }
 
 // snapshot copies the rows of the tables as they are at the moment, and returns once they are durable
-// in every sink.
-func (r *runner) snapshot(ctx context.Context, m *moment, a snapshot.Attempt, wanted []*table, out pipeline.Output) error {
+// in every sink and the ledger says so.
+func (r *runner) snapshot(ctx context.Context, m *moment, a snapshot.Attempt, at place, wanted []*table, out pipeline.Output) error {
 	now := time.Now()
 	progress := snapshot.NewProgress(now)
 	r.source.snapshots.Store(&snapshotProgress{tables: progress.Report})
 	chunks, err := r.plan(ctx, m.conns[0], wanted, progress)
 	if err != nil {
+		return err
+	}
+	book := r.newBook(out, a, wanted, chunks)
+	if err := r.markStart(ctx, at, out); err != nil {
+		return err
+	}
+	if err := r.saveLedger(ctx, out, binlogStream); err != nil {
 		return err
 	}
 	reader := &snapshotReader{runner: r, out: out, progress: progress, byName: map[string]*table{}, moment: m, attempt: a,
@@ -36,12 +44,34 @@ func (r *runner) snapshot(ctx context.Context, m *moment, a snapshot.Attempt, wa
 		Workers: len(m.conns),
 		Limit:   func(name string) int { return reader.byName[name].Workers },
 		Open:    func(context.Context) (snapshot.Worker, error) { return reader.worker() },
-		Done:    func(c *snapshot.Chunk) { progress.Finish(c.Table) },
+		Done:    func(c *snapshot.Chunk) { progress.Finish(c.Table); book.add(c) },
 	}
-	if err := pool.Run(ctx, chunks); err != nil {
+	if err := r.copying(ctx, &pool, chunks, book); err != nil {
 		return err
 	}
-	return out.Drain(ctx, a.All()...)
+	r.source.snapshots.Store(nil)
+	return r.saveLedger(ctx, out)
+}
+
+// copying reads the chunks while their book is kept.
+func (r *runner) copying(ctx context.Context, pool *snapshot.Pool, chunks []snapshot.Chunk, b *book) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	keeping, stop := context.WithCancel(ctx)
+	defer stop()
+	var keeper sync.WaitGroup
+	keeper.Go(func() {
+		if err := b.keep(keeping); err != nil {
+			cancel(err)
+		}
+	})
+	err := pool.Run(ctx, chunks)
+	stop()
+	keeper.Wait()
+	if err != nil {
+		return err
+	}
+	return b.settle(ctx)
 }
 
 // snapshotReader is what the workers of a snapshot share.
@@ -100,5 +130,6 @@ func (w *snapshotWorker) Read(ctx context.Context, c *snapshot.Chunk) error {
 		}
 		return fmt.Errorf("table %s, chunk %d %s: %w", c.Part, c.Ordinal, c.Range, err)
 	}
+	c.Rows = int64(r.seq)
 	return nil
 }

@@ -5,22 +5,34 @@ import (
 	"fmt"
 	"math/big"
 	"strconv"
+	"strings"
 
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 	"github.com/pipe-cdc/pipe/sources/mariadb/wire"
 )
 
-// plan cuts the tables into chunks.
+// Of a table with a key that no arithmetic halves, about samplesEach rows for each chunk are looked at
+// to find its bounds; firstWeight makes a chunk the first to be read.
+const (
+	samplesEach = 16
+	firstWeight = 1 << 60
+)
+
+// plan cuts the tables into chunks. Tables without a key come first: what is left of the others can be
+// read later.
 func (r *runner) plan(ctx context.Context, conn *wire.Conn, wanted []*table, progress *snapshot.Progress) ([]snapshot.Chunk, error) {
 	var all []snapshot.Chunk
 	for _, t := range wanted {
-		ranges, err := cut(ctx, conn, t)
+		ranges, err := cut(ctx, conn, t, t.cutter())
 		if err != nil {
 			return nil, fmt.Errorf("table %s: %w", t, err)
 		}
 		chunks := make([]snapshot.Chunk, len(ranges))
 		for i := range ranges {
 			chunks[i] = snapshot.Chunk{Table: t.String(), Part: t.String(), Range: ranges[i], Rows: max(t.Rows, 0) / int64(len(ranges))}
+			if !t.resumes() {
+				chunks[i].Rows = firstWeight
+			}
 		}
 		snapshot.Number(chunks)
 		progress.Plan(t.String(), len(chunks), t.Rows)
@@ -29,17 +41,45 @@ func (r *runner) plan(ctx context.Context, conn *wire.Conn, wanted []*table, pro
 	return all, nil
 }
 
-// cut halves the range of a key of whole numbers, by the server's estimate of the rows in each half,
-// until a piece has about chunk_rows. A table with another key is one piece.
-func cut(ctx context.Context, conn *wire.Conn, t *table) ([]snapshot.Range, error) {
-	by := t.Column(t.cutBy())
-	if t.ChunkBy != "" && (by == nil || !by.integer()) {
+// cut cuts a table into ranges of about chunk_rows rows by the key's values: never by counting them off
+// from the begin. A small table, and one without a key, is one range.
+func cut(ctx context.Context, conn *wire.Conn, t *table, k *keyset) ([]snapshot.Range, error) {
+	if t.ChunkBy != "" && (k == nil || k.null && !k.columns[0].integer()) {
 		return nil, fmt.Errorf("chunk_by: %s is no column of whole numbers", t.ChunkBy)
 	}
-	if by == nil || !by.integer() || snapshot.Count(t.Rows, int64(t.ChunkRows)) == 1 {
+	n := snapshot.Count(t.Rows, int64(t.ChunkRows))
+	switch {
+	case k == nil || n == 1:
 		return snapshot.Keys(nil), nil
+	case len(k.columns) == 1 && k.columns[0].integer():
+		return halve(ctx, conn, t, k)
 	}
-	name := quoteName(by.Name)
+	return sample(ctx, conn, t, k, n)
+}
+
+// sample cuts at every n-th of some rows that were chosen by chance, in one pass over the key.
+func sample(ctx context.Context, conn *wire.Conn, t *table, k *keyset, n int) ([]snapshot.Range, error) {
+	share := float64(n*samplesEach) / float64(t.Rows)
+	rows, err := conn.Query(ctx, fmt.Sprintf("SELECT %s FROM %s%s WHERE RAND() < %g ORDER BY %s", strings.Join(k.bounds(), ", "),
+		t.Quoted(), k.hint(), share, k.names()))
+	if err != nil {
+		return nil, err
+	}
+	var bounds [][]string
+	for i := samplesEach; i < len(rows); i += samplesEach {
+		bound := make([]string, len(k.columns))
+		for n, c := range k.columns {
+			bound[n] = c.keep([]byte(rows[i][n].Text))
+		}
+		bounds = append(bounds, bound)
+	}
+	return snapshot.Keys(bounds), nil
+}
+
+// halve halves the range of a key of whole numbers, by the server's estimate of the rows in each half,
+// until a piece has about chunk_rows.
+func halve(ctx context.Context, conn *wire.Conn, t *table, k *keyset) ([]snapshot.Range, error) {
+	name := quoteName(k.columns[0].Name)
 	rows, err := conn.Query(ctx, fmt.Sprintf("SELECT MIN(%[1]s), MAX(%[1]s) FROM %[2]s", name, t.Quoted()))
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/pipetest"
+	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 )
 
 // TestSnapshotThenStreamIsExact holds that a snapshot that is read in parallel while others write,
@@ -150,7 +151,7 @@ func TestSnapshotAgain(t *testing.T) {
 	if voids != 1 || reads != 100 {
 		t.Errorf("%d rows declared void, %d read after", voids, reads)
 	}
-	if cp := again.Checkpoint(); len(cp) != 1 || cp[binlogStream] == "" {
+	if cp := again.Checkpoint(); len(cp) != 2 || cp[binlogStream] == "" || cp[snapshot.TableStream(db+".a")] == "" {
 		t.Errorf("checkpoint %v", cp)
 	}
 }

@@ -64,8 +64,9 @@ type startingAt struct {
 }
 
 func (s *startingAt) Run(ctx context.Context, from pipeline.Checkpoint, out pipeline.Output) error {
-	if len(from) == 0 {
-		from = pipeline.Checkpoint{binlogStream: s.pos}
+	if from[binlogStream] == "" {
+		from = from.Clone()
+		from[binlogStream] = s.pos
 	}
 	return s.Source.Run(ctx, from, out)
 }

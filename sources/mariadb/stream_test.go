@@ -199,7 +199,7 @@ func TestPurged(t *testing.T) {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	wantFailure(t, c, from, "deleted the binary logs")
+	wantFailure(t, c, from, "binlog_expire_logs_seconds")
 	m.Exec(t, db, "RESET MASTER", "INSERT INTO t VALUES (3)")
 	wantFailure(t, c, from, "restored to an earlier point")
 }

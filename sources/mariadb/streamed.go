@@ -97,6 +97,7 @@ func (s *stream) bind(m *binlog.TableMap) (*streamed, error) {
 		t.filter = known.filter
 	}
 	s.tables[key] = t
+	s.appeared(t)
 	return s.decoding(m, t)
 }
 

@@ -25,7 +25,7 @@ type table struct {
 type tableSettings struct {
 	Omit      []string
 	Key       []string
-	Policy    string // policyInitial, policyNever or policyOnly
+	Policy    string // policyInitial and so on
 	ChunkRows int
 	Workers   int
 	ChunkBy   string    // "": the key's first column
@@ -151,6 +151,13 @@ func (t *table) setKey() {
 	}
 	t.Schema.KeyFull = len(t.Schema.Key) == 0
 }
+
+// keyed reports whether rows can be read while the stream goes on: those of a chunk are told from those
+// of the stream by their keys.
+func (t *table) keyed() bool { return len(t.Schema.Key) > 0 && t.keyset() != nil }
+
+// resumes reports whether what is left of the table's first snapshot can be read by a later run.
+func (t *table) resumes() bool { return t.Policy != policyOnly && t.keyed() }
 
 // setIndexes tells of the indexes whose columns are all read, and of the others why they are none.
 func (t *table) setIndexes() {

@@ -1,0 +1,156 @@
+package mariadb
+
+import (
+	"time"
+
+	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/snapshot"
+	"github.com/pipe-cdc/pipe/sources/mariadb/binlog"
+)
+
+// merging is the stream's side of reading tables while it goes on.
+type merging struct {
+	*live
+	at      pointer
+	names   map[*table]string
+	partial map[string]bool // tables of which changes came without all values
+}
+
+func newMerging(l *live) merging {
+	m := merging{live: l, names: map[*table]string{}, partial: map[string]bool{}}
+	if l != nil {
+		m.at.done = l.tip
+		l.done.Store(uint64(l.tip))
+	}
+	return m
+}
+
+// name returns the table's name without making it anew for each row.
+func (m *merging) name(t *table) string {
+	name, ok := m.names[t]
+	if !ok {
+		if len(m.names) > maxMapped {
+			clear(m.names)
+		}
+		name = t.String()
+		m.names[t] = name
+	}
+	return name
+}
+
+// touch records what a row did to a table that is being read.
+func (m *merging) touch(t *table, row *pipeline.Row) {
+	if m.live == nil || !m.Window.Watching() {
+		return
+	}
+	name := m.name(t)
+	if !m.Window.Watches(name) {
+		return
+	}
+	m.Window.Touch(name, row, uint64(m.at.begin))
+	if row.Op != pipeline.Update || row.Complete() {
+		return
+	}
+	m.partial[name] = true
+	if row.KeyChanged() {
+		m.owe(name, row) // it came from where nobody may have read it to where that is over
+	}
+}
+
+// void records that chunks of a table which do not see the open group do not count.
+func (m *merging) void(t *table) {
+	if m.live != nil && m.Window.Watching() {
+		m.Window.Void(m.name(t), uint64(m.at.begin))
+	}
+}
+
+// reading reports whether there is anything to merge or to watch.
+func (m *merging) reading() bool { return m.live != nil && (m.Busy() || m.Window.Watching()) }
+
+// passed is called behind each event, when it was handled.
+func (s *stream) passed(h *binlog.Header) error {
+	if h.Type == binlog.RotateEvent {
+		s.merging.at.rotate(s.file)
+	}
+	s.merging.at.pass(h, s.group.open)
+	if s.group.open || s.merging.live == nil {
+		return nil
+	}
+	s.merging.done.Store(uint64(s.merging.at.done))
+	return s.merge()
+}
+
+// merge puts one chunk between the last group and the next, where one is ready; more would keep other
+// tables waiting.
+func (s *stream) merge() error {
+	m := &s.merging
+	if s.group.open || !m.reading() {
+		return nil
+	}
+	p := m.Next(m.at.done.fence())
+	if p == nil {
+		return nil
+	}
+	tx := &pipeline.Tx{Snapshot: true, Pos: s.pos, GTID: s.place.set.String(), File: s.file,
+		Time: time.Now().UnixMicro() - pipeline.EpochMicros}
+	var err error
+	if p.Flags != 0 {
+		err = s.note(p, tx)
+	} else {
+		m.owing(p)
+		err = m.Merge(p, tx, s.room, s.emit)
+	}
+	if err != nil {
+		return err
+	}
+	s.unmarked = true
+	if err := s.mark(); err != nil {
+		return err
+	}
+	if err := s.emit(); err != nil {
+		return err
+	}
+	m.Merged(p, s.pos)
+	return nil
+}
+
+// note emits a word about a table's snapshot.
+func (s *stream) note(p *snapshot.Piece, tx *pipeline.Tx) error {
+	t := s.merging.known(p.Table)
+	if t == nil {
+		return nil
+	}
+	b, err := s.room()
+	if err != nil {
+		return err
+	}
+	row := b.Add()
+	row.Schema, row.Op, row.Flags, row.Tx = t.Schema, pipeline.Truncate, p.Flags, tx
+	return nil
+}
+
+// owing remembers the rows of a chunk that are left out although what the stream brought of them is not
+// whole.
+func (m *merging) owing(p *snapshot.Piece) {
+	if !m.partial[p.Table] || p.Request.Filled() {
+		return
+	}
+	for i := range p.Rows {
+		if _, owed := m.Window.Stale(p.Table, &p.Rows[i], p.Sees); owed {
+			m.owe(p.Table, &p.Rows[i])
+		}
+	}
+}
+
+// appeared is called for a table that the stream sees for the first time since it began: rows may have
+// come into it without being in the log under its name.
+func (s *stream) appeared(t *table) {
+	if s.merging.live == nil {
+		return
+	}
+	name := t.String()
+	if s.merging.known(name) == nil {
+		s.asks.Go(func() { s.merging.adopt(s.asking, t) })
+	}
+	s.merging.know(t)
+}
