@@ -61,6 +61,10 @@ type stream struct {
 	done  binlog.Set        // groups up to here were delivered before; nil: that is behind us
 	held  held
 
+	merging merging        // of chunks that are read meanwhile
+	asks    sync.WaitGroup // what was asked for and is not saved
+	asking  context.Context
+
 	unmarked bool      // pos is not marked yet
 	markedAt time.Time // when an idle stream was marked last
 	heard    time.Time // when something was read last
@@ -70,7 +74,8 @@ type stream struct {
 // newStream returns a stream that begins at start and is not connected.
 func (r *runner) newStream(ctx context.Context, start place, out pipeline.Output) (*stream, error) {
 	s := &stream{runner: r, ctx: ctx, out: out, mapped: map[uint64]*streamed{}, named: map[string]*streamed{},
-		tables: map[string]*table{}, loaded: map[string]uint64{}, place: start, heard: time.Now(), versions: 1}
+		tables: map[string]*table{}, loaded: map[string]uint64{}, place: start, heard: time.Now(), versions: 1,
+		merging: newMerging(r.live)}
 	for _, t := range r.picked {
 		s.tables[tableKey(t.Database, t.Name)] = t
 	}
@@ -105,7 +110,9 @@ func (r *runner) stream(ctx context.Context, start place, out pipeline.Output) e
 	watching, done := context.WithCancel(ctx)
 	var watcher sync.WaitGroup
 	watcher.Go(func() { r.source.lag.watch(watching, &r.config.Connection) })
+	s.asking = watching
 	defer watcher.Wait()
+	defer s.asks.Wait()
 	defer done()
 	stop := context.AfterFunc(ctx, s.conn.Interrupt)
 	defer stop()
@@ -157,10 +164,13 @@ func (s *stream) ask(conn *wire.Conn, id uint32) error {
 
 // run reads until the target is reached or something fails.
 func (s *stream) run() error {
-	for !s.reached {
+	for !s.finished() {
 		if !s.conn.Buffered() {
 			if err := s.wait(); err != nil {
 				return err
+			}
+			if s.finished() {
+				break
 			}
 		}
 		event, err := s.conn.Event()
@@ -181,11 +191,17 @@ func (s *stream) run() error {
 	return s.out.Drain(s.ctx, binlogStream)
 }
 
-// wait returns when an event can be read; meanwhile it hands over what is in hand.
+// finished reports whether everything that was asked for is done; a stream without end never is.
+func (s *stream) finished() bool {
+	return s.reached && (s.merging.live == nil || !s.merging.Busy())
+}
+
+// wait returns when an event can be read, or nothing is left to do; meanwhile it hands over what is in
+// hand.
 func (s *stream) wait() error {
 	for {
 		wait, err := s.dry()
-		if err != nil {
+		if err != nil || s.finished() {
 			return err
 		}
 		if err := s.conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
@@ -216,14 +232,20 @@ func (s *stream) dry() (time.Duration, error) {
 	if err := s.ctx.Err(); err != nil {
 		return 0, err
 	}
-	now := time.Now()
+	if err := s.merge(); err != nil {
+		return 0, err
+	}
+	now, look := time.Now(), lookAround
+	if s.merging.reading() {
+		look = lookClosely
+	}
 	if b := s.batch; b != nil && len(b.Marks) > 0 {
 		if s.out.Idle() || now.Sub(s.since) >= linger {
-			return lookAround, s.emit()
+			return look, s.emit()
 		}
 		return lookClosely, nil
 	}
-	return lookAround, s.idle(now)
+	return look, s.idle(now)
 }
 
 // idle marks a stream that moves without bringing rows, not too often.
