@@ -1,8 +1,10 @@
-// Package checkpoint has the Stores: a file for one machine, and memory for dry runs and tests.
+// Package checkpoint has the Stores: a file for one machine, tables of a PostgreSQL database for several, and
+// memory for dry runs and tests.
 //
 // Invariants: what Save returned for is durable; a crash at any moment leaves the old state or the new
 // one; a state that cannot be read is an error with the way to repair it, never an empty state; one
-// process at a time holds a store.
+// process at a time holds a store. Of several that share one in PostgreSQL the others wait; one that lost it
+// without knowing cannot save any more.
 //
 // Neighbours: pipeline/engine saves with it; cmd/pipe opens it.
 package checkpoint
