@@ -107,6 +107,9 @@ func (p *planned) summary() string {
 	var rows int64
 	for _, n := range p.Nodes {
 		for _, s := range n.Steps {
+			if s.Later {
+				continue
+			}
 			counts[s.Verb]++
 			if s.Size != nil {
 				rows += max(s.Size.Rows, 0)
@@ -168,6 +171,9 @@ func sign(v spec.Verb) string {
 
 func printStep(w io.Writer, s *spec.Step) {
 	line := fmt.Sprintf("  %s %s", sign(s.Verb), s.Verb)
+	if s.Later {
+		line = fmt.Sprintf("  = %s, when a first row comes,", s.Verb)
+	}
 	for _, part := range []string{s.What, s.Name} {
 		if part != "" {
 			line += " " + part

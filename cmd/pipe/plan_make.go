@@ -56,9 +56,26 @@ func makePlan(ctx context.Context, c *config.Config) (*planned, error) {
 			return nil, at(n.Address, err)
 		}
 	}
+	p.count()
+	p.Hash = hashOf(append(p.decisions(), p.Config)...)
+	return p, nil
+}
+
+// count puts off what only rows bring that are not read, and counts the rest.
+func (p *planned) count() {
+	read := map[string]bool{}
 	for _, n := range p.Nodes {
 		for _, s := range n.Steps {
-			if s.Verb.Changes() {
+			if s.Verb == spec.Read || s.Verb == spec.Finish {
+				read[s.Name] = true
+			}
+		}
+	}
+	for _, n := range p.Nodes {
+		for i := range n.Steps {
+			s := &n.Steps[i]
+			s.Later = s.For != "" && !read[s.For]
+			if s.Changes() {
 				p.Changes++
 			}
 			if s.Verb == spec.Refuse {
@@ -66,8 +83,6 @@ func makePlan(ctx context.Context, c *config.Config) (*planned, error) {
 			}
 		}
 	}
-	p.Hash = hashOf(append(p.decisions(), p.Config)...)
-	return p, nil
 }
 
 // plan adds what a start would do for one node, and notes which tables leave it.

@@ -57,9 +57,16 @@ type Step struct {
 	SQL string `json:"sql,omitempty"`
 	// Size is what the server estimates of the rows to be read; nil where none are.
 	Size *Size `json:"size,omitempty"`
+	// For is the table of a source (Schema.Name) whose first row makes a sink do this; "" for none. Where a
+	// start reads no rows of it, the step is put off: Later.
+	For   string `json:"for,omitempty"`
+	Later bool   `json:"later,omitempty"`
 	// Place is a position in a form for people: it moves on, so it is no decision.
 	Place string `json:"place,omitempty"`
 }
+
+// Changes reports whether a start makes something different by the step.
+func (s *Step) Changes() bool { return s.Verb.Changes() && !s.Later }
 
 // Size is the server's estimate of a table.
 type Size struct {

@@ -75,7 +75,7 @@ func (p *planner) table(ctx context.Context, s *pipeline.Schema) error {
 		return nil
 	}
 	if program.KeySchema != "" {
-		if err := p.subject(ctx, p.config.Format.subject(t.topic, "Key", "key"), program.KeySchema); err != nil {
+		if err := p.subject(ctx, s, p.config.Format.subject(t.topic, "Key", "key"), program.KeySchema); err != nil {
 			return err
 		}
 	}
@@ -83,7 +83,7 @@ func (p *planner) table(ctx context.Context, s *pipeline.Schema) error {
 	if t.plan.Shape == envelope.Flat {
 		record = "Value"
 	}
-	return p.subject(ctx, p.config.Format.subject(t.topic, record, "value"), program.ValueSchema)
+	return p.subject(ctx, s, p.config.Format.subject(t.topic, record, "value"), program.ValueSchema)
 }
 
 // topic plans a topic where it is missing.
@@ -102,7 +102,7 @@ func (p *planner) topic(ctx context.Context, s *pipeline.Schema, name string) er
 		for _, k := range slices.Sorted(maps.Keys(create.Config)) {
 			why += ", " + k + "=" + create.Config[k]
 		}
-		p.add(spec.Step{Verb: spec.Create, What: "topic", Name: name, Why: why})
+		p.add(spec.Step{Verb: spec.Create, What: "topic", Name: name, Why: why, For: s.Name()})
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
 		p.refuse("topic", name, topicError(name, err))
 	default:
@@ -112,7 +112,7 @@ func (p *planner) topic(ctx context.Context, s *pipeline.Schema, name string) er
 }
 
 // subject plans the registration of a schema.
-func (p *planner) subject(ctx context.Context, subject, schema string) error {
+func (p *planner) subject(ctx context.Context, s *pipeline.Schema, subject, schema string) error {
 	if p.registry == nil || p.seen["subject "+subject] {
 		return nil
 	}
@@ -136,7 +136,8 @@ func (p *planner) subject(ctx context.Context, subject, schema string) error {
 		p.refuse("subject", subject, &pipeline.Error{Err: errors.New("it does not have the schema"),
 			Hint: "Register the schema, or set auto_register = true."})
 	default:
-		p.add(spec.Step{Verb: spec.Create, What: "subject", Name: subject, Why: "a version with the table's schema is registered"})
+		p.add(spec.Step{Verb: spec.Create, What: "subject", Name: subject, For: s.Name(),
+			Why: "a version with the table's schema is registered"})
 	}
 	return nil
 }

@@ -85,7 +85,7 @@ func (p *planner) stateTables(ctx context.Context) error {
 	if err != nil || there[0][0] == "t" {
 		return err
 	}
-	if err := p.namespace(ctx, p.cfg.StateSchema); err != nil {
+	if err := p.namespace(ctx, p.cfg.StateSchema, ""); err != nil {
 		return err
 	}
 	p.add(spec.Step{Verb: spec.Create, What: "state", Name: p.cfg.StateSchema,
@@ -94,7 +94,7 @@ func (p *planner) stateTables(ctx context.Context) error {
 }
 
 // namespace plans a schema where it is missing.
-func (p *planner) namespace(ctx context.Context, schema string) error {
+func (p *planner) namespace(ctx context.Context, schema, source string) error {
 	if p.schemas[schema] {
 		return nil
 	}
@@ -103,7 +103,7 @@ func (p *planner) namespace(ctx context.Context, schema string) error {
 	if err != nil || there[0][0] == "t" {
 		return err
 	}
-	p.add(spec.Step{Verb: spec.Create, What: "schema", Name: schema, Why: "it does not exist",
+	p.add(spec.Step{Verb: spec.Create, What: "schema", Name: schema, Why: "it does not exist", For: source,
 		SQL: "CREATE SCHEMA IF NOT EXISTS " + ident(schema)})
 	return nil
 }
@@ -145,7 +145,7 @@ func (p *planner) absent(ctx context.Context, n name, s *pipeline.Schema) error 
 			Hint: "Create it, or set create_tables = true"})
 		return nil
 	}
-	if err := p.namespace(ctx, n.schema); err != nil {
+	if err := p.namespace(ctx, n.schema, s.Name()); err != nil {
 		return err
 	}
 	l := p.cfg.Load
@@ -158,7 +158,7 @@ func (p *planner) absent(ctx context.Context, n name, s *pipeline.Schema) error 
 		}
 		return err
 	}
-	step := spec.Step{Verb: spec.Create, What: "table", Name: n.String(), Why: "for " + s.Name()}
+	step := spec.Step{Verb: spec.Create, What: "table", Name: n.String(), Why: "for " + s.Name(), For: s.Name()}
 	step.SQL = "CREATE TABLE " + n.sql() + " (" + strings.Join(defs, ", ") + ")"
 	if bulk && l.Unlogged {
 		step.SQL = "CREATE UNLOGGED" + strings.TrimPrefix(step.SQL, "CREATE")
@@ -192,11 +192,12 @@ func (p *planner) finish(ctx context.Context, n name, l *Load, s *pipeline.Schem
 	indexes := p.indexes(n, s, taken)
 	if !l.DeferIndexes {
 		for i := range indexes {
-			p.add(spec.Step{Verb: spec.Create, What: "index", Name: indexes[i].Index, Why: "with the table", SQL: indexes[i].sql()})
+			p.add(spec.Step{Verb: spec.Create, What: "index", Name: indexes[i].Index, Why: "with the table", For: s.Name(),
+				SQL: indexes[i].sql()})
 		}
 	}
 	for _, st := range p.binder.steps(n, "", l, s, indexes) {
-		p.add(spec.Step{Verb: spec.Alter, What: "table", Name: n.String(), Why: "once it is loaded", SQL: st.sql()})
+		p.add(spec.Step{Verb: spec.Alter, What: "table", Name: n.String(), Why: "once it is loaded", For: s.Name(), SQL: st.sql()})
 	}
 	return nil
 }
