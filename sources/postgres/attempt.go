@@ -4,19 +4,36 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 )
 
-// newAttempt names an attempt by its consistent point, which rises from one slot to the next, and by
-// chance, for a server that was set back to an earlier time.
-func newAttempt(at uint64, workers int) snapshot.Attempt {
+// newAttempt names an attempt by its consistent point, which rises from one slot to the next, the history
+// that this is a point of, and chance, for a server that was set back to an earlier time.
+func newAttempt(at uint64, of identity, workers int) snapshot.Attempt {
 	var b [4]byte
 	_, _ = rand.Read(b[:]) // never fails
-	id := string(appendHex(nil, at, 16)) + "-" + hex.EncodeToString(b[:])
-	return snapshot.Attempt{ID: id, Streams: workers * streamsPerWorker}
+	id := appendHex(nil, at, 16)
+	id = appendHex(append(id, '-'), uint64(of.timeline), 8)
+	id = appendHex(append(id, '-'), of.system, 16)
+	return snapshot.Attempt{ID: string(id) + "-" + hex.EncodeToString(b[:]), Streams: workers * streamsPerWorker}
+}
+
+// attemptPoint returns the consistent point of an attempt; ok is false for one that does not tell.
+func attemptPoint(a snapshot.Attempt) (at uint64, of identity, ok bool) {
+	parts := strings.Split(a.ID, "-")
+	if len(parts) != 4 {
+		return 0, of, false
+	}
+	at, err1 := strconv.ParseUint(parts[0], 16, 64)
+	timeline, err2 := strconv.ParseUint(parts[1], 16, 32)
+	system, err3 := strconv.ParseUint(parts[2], 16, 64)
+	return at, identity{system: system, timeline: uint32(timeline)}, errors.Join(err1, err2, err3) == nil
 }
 
 // attempted reports whether the checkpoint tells of an attempt.

@@ -107,7 +107,7 @@ func (s *targetSink) Write(_ context.Context, b *pipeline.Batch) error {
 func (s *targetSink) hold(b *pipeline.Batch, rows []pipeline.Row) {
 	for i := range rows {
 		if r := &rows[i]; r.Schema.Table == "a" && !(s.strict && r.Tx.In(s.kept[b.Stream])) {
-			s.held[b.Stream] = append(s.held[b.Stream], s.change(r))
+			s.held[b.Stream] = append(s.held[b.Stream], s.change(b.Stream, r))
 		}
 	}
 }
@@ -129,8 +129,15 @@ func (s *targetSink) commit(b *pipeline.Batch) error {
 	})
 }
 
+// filled reports whether the table's entry says that it is complete: until then changes come of rows that
+// are not there yet, and rows that were written are read beside the stream again.
+func (to *target) filled() bool {
+	e, err := snapshot.ParseEntry("public.a", to.cp["source.test/table/public.a"])
+	return err == nil && e.Status == snapshot.Done
+}
+
 // change returns what a row does to the table.
-func (s *targetSink) change(r *pipeline.Row) func() {
+func (s *targetSink) change(stream pipeline.Stream, r *pipeline.Row) func() {
 	op, again := r.Op, r.Flags&pipeline.Again != 0
 	if op == pipeline.Truncate {
 		return func() {
@@ -146,7 +153,8 @@ func (s *targetSink) change(r *pipeline.Row) func() {
 	return func() {
 		_, there := s.to.rows[id]
 		s.to.streamed = s.to.streamed || op != pipeline.Read
-		if s.strict && there != (op == pipeline.Update || op == pipeline.Delete) {
+		exact := s.to.filled() || op == pipeline.Insert || op == pipeline.Read && strings.Contains(string(stream), "/chunk/")
+		if s.strict && exact && there != (op == pipeline.Update || op == pipeline.Delete) {
 			s.t.Errorf("%s of %d, which is there: %v", op, id, there)
 		}
 		if op == pipeline.Delete {

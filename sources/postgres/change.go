@@ -70,6 +70,7 @@ func (s *stream) begin(xid uint32, lsn uint64, time int64) {
 	s.tx, s.txs = &s.txs[0], s.txs[1:]
 	*s.tx = pipeline.Tx{ID: uint64(xid), Pos: s.identity.position(lsn), LSN: lsn, Time: time}
 	s.seq = 0
+	s.began(xid)
 	s.skip = lsn < s.start // delivered before a crash made the slot go back
 }
 
@@ -83,19 +84,22 @@ func (s *stream) commit(end uint64) error {
 	s.endLSN = max(s.endLSN, end)
 	s.source.advance(end)
 	s.source.lastTime.Store(when)
-	if s.target != 0 && end >= s.target {
-		s.reached = true
+	if err := s.passed(); err != nil {
+		return err
 	}
+	s.arrive(end)
 	if !rows || s.skip {
-		return nil // an idle mark brings it forward
+		return s.merge(false) // an idle mark brings it forward
 	}
 	if err := s.mark(end); err != nil {
 		return err
 	}
 	if s.batch != nil && s.batch.Ripe() {
-		return s.emit()
+		if err := s.emit(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return s.merge(false)
 }
 
 // streamCommit delivers a transaction that was held.
@@ -140,6 +144,9 @@ func (s *stream) row(d *pgoutput.Decoder, lsn uint64, data []byte) error {
 	row := b.Add()
 	if err := rel.fill(&b.Arena, row, d, b.Copy(data)); err != nil {
 		return s.rowError(rel, row, lsn, err)
+	}
+	if err := s.touch(rel, row); err != nil {
+		return err
 	}
 	if rel.filter != nil {
 		keep, err := rel.filter.Apply(row)
@@ -194,6 +201,9 @@ func (s *stream) truncate(d *pgoutput.Decoder, lsn uint64) error {
 		row.Tx, row.At, row.Seq = s.tx, lsn, s.seq
 		flags |= pipeline.Joined
 		s.seq++
+		if err := s.touch(rel, row); err != nil {
+			return err
+		}
 	}
 	if s.batch != nil && s.batch.Full() {
 		return s.emit()

@@ -8,9 +8,11 @@ import (
 
 // The snapshot policies.
 const (
-	policyInitial = "initial" // rows once, then the stream
-	policyNever   = "never"   // the stream alone
-	policyOnly    = "only"    // rows alone
+	policyInitial    = "initial"     // rows once, then the stream
+	policyNever      = "never"       // the stream alone
+	policyOnly       = "only"        // rows alone
+	policyWhenNeeded = "when_needed" // as initial, and again where the position in the stream is lost
+	policyAlways     = "always"      // rows at every start, beside the stream
 )
 
 // Config is the block source "postgres". Its zero value is described by Spec.
@@ -72,9 +74,12 @@ func (c *Config) Spec(b *spec.Block) {
 	spec.Attr(b, "tables", &c.Include).Required().Example(`["public.*", "billing.invoices"]`).
 		Doc("Patterns of the tables to read.")
 	spec.Attr(b, "exclude", &c.Exclude).Doc("Patterns of tables to leave out although tables names them.")
-	policy := spec.Attr(b, "snapshot", &c.Snapshot).OneOf(policyInitial, policyNever, policyOnly).
+	policy := spec.Attr(b, "snapshot", &c.Snapshot).
+		OneOf(policyInitial, policyNever, policyOnly, policyWhenNeeded, policyAlways).
 		Doc("initial: the rows that are there once, then changes. never: changes alone. only: the rows, then " +
-			"the run ends.")
+			"the run ends. when_needed: as initial, and once more, beside the stream, where the position in the " +
+			"stream is lost (slot gone, server replaced or restored). always: as initial, and beside the stream " +
+			"at every start.")
 	spec.Default(policy, &c.Snapshot, policyInitial)
 	workers := spec.Attr(b, "workers", &c.Workers).Range(1, maxWorkers).
 		Doc("Connections that read a snapshot at once.")
@@ -134,7 +139,8 @@ func tableSpec(b *spec.Block, t *TableConfig, labels []string) {
 	spec.Attr(b, "omit", &t.Omit).Doc("Columns to leave out.")
 	spec.Attr(b, "key", &t.Key).
 		Doc("Columns that identify a row; without it the replica identity index's or the primary key's.")
-	spec.Attr(b, "snapshot", &t.Snapshot).OneOf(policyInitial, policyNever, policyOnly).
+	spec.Attr(b, "snapshot", &t.Snapshot).
+		OneOf(policyInitial, policyNever, policyOnly, policyWhenNeeded, policyAlways).
 		Doc("As the source's, for these tables.")
 	spec.Attr(b, "chunk_rows", &t.ChunkRows).Range(1, maxChunkRows).Doc("As the source's, for these tables.")
 	spec.Attr(b, "workers", &t.Workers).Range(1, maxWorkers).

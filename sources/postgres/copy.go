@@ -12,10 +12,16 @@ import (
 func (r *runner) copyAt(ctx context.Context, m made, wanted []*table, from pipeline.Checkpoint,
 	again bool, out pipeline.Output) error {
 	if len(wanted) == 0 {
+		if err := r.begin(ctx, nil, out); err != nil {
+			return err
+		}
 		return r.markStart(ctx, m.At, out)
 	}
 	r.source.enter("snapshot")
-	a := newAttempt(m.At, r.config.Workers)
+	if err := r.begin(ctx, wanted, out); err != nil {
+		return err
+	}
+	a := newAttempt(m.At, r.identity, r.config.Workers)
 	if err := r.supersede(ctx, a, from, out); err != nil {
 		return err
 	}
@@ -26,13 +32,16 @@ func (r *runner) copyAt(ctx context.Context, m made, wanted []*table, from pipel
 	if err != nil {
 		return err
 	}
+	if err := r.copied(ctx, wanted, out); err != nil {
+		return err
+	}
 	if err := r.markStart(ctx, m.At, out); err != nil {
 		return err
 	}
 	if err := out.Drain(ctx, walStream); err != nil {
 		return err
 	}
-	return forgetAttempt(ctx, out, used)
+	return forgetAttempt(ctx, out, append(used, keptStream))
 }
 
 // markStart gives the stream its first position.

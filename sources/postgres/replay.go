@@ -6,6 +6,7 @@ import (
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/codec/pgtext"
+	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 	"github.com/pipe-cdc/pipe/sources/postgres/pgoutput"
 )
 
@@ -34,7 +35,7 @@ type ReplayColumn struct {
 // NewReplay returns a Replay of tables of a database; their batches go to out.
 func NewReplay(ctx context.Context, database string, out pipeline.Output, tables ...ReplayTable) (*Replay, error) {
 	config := &Config{Snapshot: policyNever}
-	source := &Source{config: config}
+	source := &Source{config: config, desk: snapshot.NewDesk()}
 	source.saved = make(chan struct{}, 1)
 	settings, err := newSettings(config)
 	if err != nil {

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/codec/pgtext"
+	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 )
 
 // The policies about rewritten tables: ALTER TABLE ... ALTER COLUMN ... TYPE ... USING, or a table that
@@ -21,8 +23,8 @@ const (
 // there: the stop outlives the process, which would go on without a word when started again.
 const rewritePrefix = "resnapshot/"
 
-const rewriteHint = `What was there keeps its old values downstream. Start over with a snapshot, or, ` +
-	`if that is right, set rewrites = "ignore"`
+const rewriteHint = `What was there keeps its old values downstream. Ask for a snapshot of the table, give it ` +
+	`snapshot = "when_needed", or, if the old values are right, set rewrites = "ignore"`
 
 // The numbers of the types that a change is known for to keep values (pg_type.dat).
 const (
@@ -84,7 +86,20 @@ func (s *stream) resnapshot(t *table, why string) error {
 			return err
 		}
 	}
-	return stopped(t.String(), why)
+	if s.live == nil || !t.again() {
+		return stopped(t.String(), why)
+	}
+	s.env.Log.Warn("a table was rewritten: it is read again", "table", t.String(), "why", why)
+	name := t.Schema.Name()
+	s.set(t)
+	s.void(name)
+	s.request(snapshot.Request{Table: name, Reason: snapshot.ForLost, Asked: time.Now().UTC(), Replace: true})
+	return nil
+}
+
+// again reports whether the table may be read again without anybody asking.
+func (t *table) again() bool {
+	return (t.Policy == policyWhenNeeded || t.Policy == policyAlways) && len(t.Schema.Key) > 0
 }
 
 func stopped(table, why string) error {
@@ -93,8 +108,8 @@ func stopped(table, why string) error {
 	return e
 }
 
-// rewrites refuses to go on past a table that was rewritten, or forgets it where that is right, or the
-// snapshot is taken anyway.
+// rewrites refuses to go on past a table that was rewritten, unless that is right, or its rows were read
+// since, or will be: all of them by a snapshot that begins now, or its own beside the stream.
 func (r *runner) rewrites(ctx context.Context, resumed bool, from pipeline.Checkpoint, out pipeline.Output) error {
 	var known []pipeline.Stream
 	for _, s := range from.Streams() {
@@ -102,12 +117,27 @@ func (r *runner) rewrites(ctx context.Context, resumed bool, from pipeline.Check
 		if !ok {
 			continue
 		}
-		if resumed && r.config.Rewrites != rewritesIgnore {
+		known = append(known, s)
+		if !resumed || r.config.Rewrites == rewritesIgnore {
+			continue
+		}
+		e, _ := r.ledger.Entry(table)
+		switch {
+		case e.Status == snapshot.Done && e.Fence >= from[s]:
+			continue
+		case e.Status.Open(), r.source.asked.has(table):
+		case r.mayReadAgain(table):
+			r.ledger.Change(table, pending(snapshot.ForLost, true))
+		default:
 			return stopped(table, "it was rewritten")
 		}
-		known = append(known, s)
+		known = known[:len(known)-1] // until it was read
 	}
 	return forget(ctx, out, known...)
+}
+
+func (r *runner) mayReadAgain(name string) bool {
+	return slices.ContainsFunc(r.tables, func(t *table) bool { return t.String() == name && t.again() })
 }
 
 // widened reports whether every value of the old type is the same in the new one.

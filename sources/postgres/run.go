@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
 
@@ -32,6 +33,10 @@ type runner struct {
 	slot     string // the slot to stream from: the source's, or a temporary one of a dry run
 
 	unpublished bool // a dry run found no publication, and makes none: there is nothing to stream
+
+	ledger *snapshot.Ledger
+	past   past
+	holed  []string // tables with rows that may not be whole downstream
 }
 
 func newRunner(s *Source) (*runner, error) {
@@ -72,6 +77,9 @@ func (r *runner) run(ctx context.Context, from pipeline.Checkpoint, out pipeline
 		return err
 	}
 	if r.identity, err = identify(ctx, r.repl); err != nil {
+		return err
+	}
+	if err := r.recall(ctx, from); err != nil {
 		return err
 	}
 	if len(streamed) == 0 || r.unpublished {
@@ -156,13 +164,20 @@ func (r *runner) start(ctx context.Context, from pipeline.Checkpoint, out pipeli
 	if err := r.rewrites(ctx, ok, from, out); err != nil {
 		return 0, err
 	}
-	if ok {
-		at, err := r.resume(saved, s)
-		if err != nil {
-			return 0, err
-		}
-		return at, tidy(ctx, from, out)
+	switch {
+	case ok:
+		return r.startAgain(ctx, saved, s, from, out)
+	case r.lost(from):
+		return r.startAnew(ctx, s, out)
 	}
+	if at, ok, err := r.startAttempted(ctx, s, from, out); ok || err != nil {
+		return at, err
+	}
+	return r.startFirst(ctx, s, from, out)
+}
+
+// startFirst takes the snapshot where nothing is known that could be gone on with.
+func (r *runner) startFirst(ctx context.Context, s *slot, from pipeline.Checkpoint, out pipeline.Output) (uint64, error) {
 	wanted := withoutPolicy(r.tables, policyNever)
 	if s == nil && !r.config.creates("slot") {
 		return 0, r.config.missingSlot()
@@ -234,50 +249,6 @@ func (r *runner) snapshotOnly(ctx context.Context, from pipeline.Checkpoint, out
 		return err
 	}
 	return r.copyAt(ctx, m, r.tables, from, false, out)
-}
-
-// resume checks the saved position against the server and the slot.
-func (r *runner) resume(saved pipeline.Position, s *slot) (uint64, error) {
-	lsn, id, err := parsePosition(saved)
-	if err != nil {
-		return 0, &pipeline.Error{Class: pipeline.Environment, Pos: saved, Err: err,
-			Hint: "The state belongs to another pipeline"}
-	}
-	refused := func(hint, format string, args ...any) (uint64, error) {
-		e := failed(pipeline.Environment, hint, format, args...)
-		e.Pos = saved
-		return 0, e
-	}
-	switch {
-	case id.system != r.identity.system:
-		return refused("Restore the state that belongs to this server, or remove it and start with a snapshot",
-			"the saved position belongs to the server with system identifier %d, this is "+
-				"%d", id.system, r.identity.system)
-	case s == nil:
-		return refused(r.config.lostHint(), "replication slot %s is gone", r.config.Slot)
-	}
-	if err := s.refuse(r.config, r.server.Database); err != nil {
-		return 0, err
-	}
-	switch {
-	case id.timeline != r.identity.timeline && !s.Failover:
-		return refused("After a fail-over or a point-in-time recovery, start again with a snapshot",
-			"the saved position is on timeline %d, the server is on %d", id.timeline, r.identity.timeline)
-	case lsn > r.server.Flushed:
-		return refused("The server was restored to an earlier point, or lost WAL in a crash: compare source and "+
-			"sinks, then start again with a snapshot",
-			"the saved position %s is ahead of the server, which is at "+
-				"%s", formatLSN(lsn), formatLSN(r.server.Flushed))
-	case s.Confirmed > lsn:
-		return refused(r.config.lostHint(), "the slot %s was moved or made anew, or the saved position is an older one that was restored: the "+
-			"slot begins at %s, after the saved position %s",
-			r.config.Slot, formatLSN(s.Confirmed), formatLSN(lsn))
-	}
-	if s.WALStatus == "unreserved" {
-		r.env.Log.Warn("the slot is about to be lost: the server keeps less WAL than it needs", "slot",
-			r.config.Slot)
-	}
-	return lsn, nil
 }
 
 // withoutPolicy returns the tables whose policy is another one.

@@ -13,6 +13,7 @@ import (
 // The versions from which something is there (server_version_num).
 const (
 	version10 = 100000
+	version11 = 110000
 	version13 = 130000
 	version14 = 140000
 	version15 = 150000

@@ -57,11 +57,19 @@ func (s *slot) refuse(c *Config, database string) error {
 	case s.Database != database:
 		return failed(pipeline.Environment, "Set slot to another name",
 			"slot %s belongs to database %s, not %s", c.Slot, s.Database, database)
-	case s.WALStatus == "lost":
+	case s.WALStatus == slotLost:
 		return failed(pipeline.Environment, c.lostHint(), "slot %s is lost: the server removed WAL that it "+
 			"needs (max_slot_wal_keep_size)", c.Slot)
 	}
 	return nil
+}
+
+// slotLost is the wal_status of a slot whose WAL is gone.
+const slotLost = "lost"
+
+// ours reports whether it is a slot as we make them, though its WAL may be gone.
+func (s *slot) ours(database string) bool {
+	return s.Type == "logical" && s.Plugin == "pgoutput" && s.Database == database
 }
 
 // awaitSlot waits while another process uses the slot: a standby takes over when that one ends. It

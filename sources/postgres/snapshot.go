@@ -42,6 +42,7 @@ type snapshotter struct {
 	Tables   []snapshotTable
 	Progress *snapshot.Progress // may be nil
 	Attempt  snapshot.Attempt   // with streamsPerWorker streams for each worker
+	Keeper   *initialKeeper     // nil: nobody is told what was read
 
 	opened atomic.Int64 // workers so far
 }
@@ -59,6 +60,13 @@ func (s *snapshotter) run(ctx context.Context, out pipeline.Output) error {
 	lead.close()
 	if err != nil {
 		return fmt.Errorf("snapshot: %w", err)
+	}
+	if s.Keeper != nil {
+		if err := s.Keeper.plan(ctx, chunks, lead.parts); err != nil {
+			return fmt.Errorf("snapshot: %w", err)
+		}
+		stop := s.Keeper.start(ctx)
+		defer stop()
 	}
 	limits := map[string]int{}
 	for i := range s.Tables {

@@ -21,6 +21,9 @@ const (
 	tidRangeScan = 140000
 	// guessedRows is the rows per block of a table that was never analysed.
 	guessedRows = 60
+	// keylessFirst puts the chunks of tables without a key before all others: what is left of such a table
+	// after a crash cannot be read beside the stream.
+	keylessFirst = 1 << 40
 	// sampledRows is how many rows of a sample there should be for each chunk.
 	sampledRows = 200
 )
@@ -33,6 +36,8 @@ type part struct {
 	columns string // the select list
 	blocks  int64
 	rows    int64
+	file    uint32 // pg_relation_filenode
+	version int    // server_version_num
 }
 
 // leader is the session that plans and holds the locks that keep tables from being rewritten.
@@ -62,7 +67,7 @@ func (s *snapshotter) lead(ctx context.Context) (*leader, error) {
 			if leaf.Kind != kindTable {
 				continue // a foreign table as partition: its changes would not come either
 			}
-			p := &part{snapshotTable: t, leaf: leaf, decoder: decoder, columns: columns}
+			p := &part{snapshotTable: t, leaf: leaf, decoder: decoder, columns: columns, version: s.Version}
 			l.parts[leaf.String()], l.order = p, append(l.order, p)
 		}
 	}
@@ -98,6 +103,11 @@ func (l *leader) plan(ctx context.Context) ([]snapshot.Chunk, error) {
 		chunks := byTable[t]
 		snapshot.Number(chunks)
 		l.Progress.Plan(t.Schema.Name(), len(chunks), rows[t])
+		if len(t.Schema.Key) == 0 {
+			for i := range chunks {
+				chunks[i].Rows += keylessFirst
+			}
+		}
 		all = append(all, chunks...)
 	}
 	return all, nil
@@ -121,7 +131,7 @@ func (l *leader) lock(ctx context.Context) error {
 
 const queryBlocks = `
 SELECT c.oid, pg_relation_size(c.oid) / current_setting('block_size')::bigint,
-       c.relpages, c.reltuples::numeric::bigint
+       c.relpages, c.reltuples::numeric::bigint, coalesce(pg_relation_filenode(c.oid), 0)
 FROM pg_class c WHERE c.oid = ANY ($1::oid[])`
 
 // measure estimates the rows as the planner does: density as last analysed, times blocks now.
@@ -133,11 +143,11 @@ func (l *leader) measure(ctx context.Context) error {
 	}
 	return eachRow(ctx, l.conn, queryBlocks, oids, func(f *fields) {
 		p := byOID[f.oid()]
-		blocks, pages, rows := f.int64(), f.int64(), f.int64()
+		blocks, pages, rows, file := f.int64(), f.int64(), f.int64(), f.oid()
 		if p == nil {
 			return
 		}
-		p.blocks = blocks
+		p.blocks, p.file = blocks, file
 		if p.rows = blocks * guessedRows; pages > 0 && rows >= 0 {
 			p.rows = int64(float64(rows) / float64(pages) * float64(blocks))
 		}

@@ -18,12 +18,18 @@ func (r *runner) snapshot(ctx context.Context, m made, a snapshot.Attempt, table
 	for _, t := range tables {
 		s.Tables = append(s.Tables, t.toRead())
 	}
+	if !r.env.DryRun {
+		s.Keeper = newInitialKeeper(r.ledger, out, a, r.env.Log)
+	}
 	r.source.snapshots.Store(&snapshotProgress{tables: s.Progress.Report})
 	if err := s.run(ctx, out); err != nil {
 		return nil, err
 	}
 	used := a.All()[:s.opened.Load()*streamsPerWorker]
-	return used, out.Drain(ctx, used...)
+	if err := out.Drain(ctx, used...); err != nil || s.Keeper == nil {
+		return used, err
+	}
+	return used, s.Keeper.keep(ctx)
 }
 
 // toRead says how a table is read: its filter as SQL where that means the same, else here.

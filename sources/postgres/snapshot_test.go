@@ -93,7 +93,7 @@ func (l *lab) table(namespace, name string, chunkRows int) snapshotTable {
 
 func (l *lab) snapshotter(workers int, tables ...snapshotTable) *snapshotter {
 	return &snapshotter{Connect: l.source.connect, Exported: l.name, LSN: 77, Taken: time.Now(), Version: l.catalog.Version,
-		Workers: workers, Tables: tables, Progress: snapshot.NewProgress(time.Now()), Attempt: newAttempt(77, workers)}
+		Workers: workers, Tables: tables, Progress: snapshot.NewProgress(time.Now()), Attempt: newAttempt(77, identity{}, workers)}
 }
 
 // run returns the rows as text, sorted, and what was emitted.

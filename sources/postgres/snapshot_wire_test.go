@@ -54,7 +54,7 @@ func readScript(t testing.TB, r io.Reader) ([]string, error) {
 	p := &part{snapshotTable: &snapshotTable{Schema: schema}, leaf: &relation{Namespace: "public", Name: "t"},
 		decoder: pgtext.NewDecoder(schema.Columns), columns: "v"}
 	out := &pipetest.Collect{}
-	w := &snapshotWorker{snapshotter: &snapshotter{Attempt: newAttempt(1, 1)}, parts: map[string]*part{"public.t": p},
+	w := &snapshotWorker{snapshotter: &snapshotter{Attempt: newAttempt(1, identity{}, 1)}, parts: map[string]*part{"public.t": p},
 		out: out, wire: newWire(script{Reader: r})}
 	err := w.Read(t.Context(), &snapshot.Chunk{Table: "public.t", Part: "public.t"})
 	var texts []string

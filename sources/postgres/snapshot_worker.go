@@ -58,6 +58,9 @@ func (w *snapshotWorker) Read(ctx context.Context, c *snapshot.Chunk) error {
 	if err := r.run(ctx, c.Range); err != nil {
 		return fmt.Errorf("table %s, chunk %d %s: %w", c.Part, c.Ordinal, c.Range, err)
 	}
+	if w.Keeper != nil {
+		w.Keeper.read(c, landed{stream: w.first + (w.read-1)%streamsPerWorker, reached: turn + 1, rows: int64(r.seq)})
+	}
 	return nil
 }
 

@@ -7,13 +7,16 @@ import (
 	"time"
 
 	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
 
-// Source reads one database. It implements pipeline.Source and pipeline.Reporter.
+// Source reads one database. It implements pipeline.Source, pipeline.Reporter and snapshot.Asker.
 type Source struct {
 	config *Config
 	env    spec.Env
+	desk   *snapshot.Desk
+	asked  asked
 	progress
 }
 
@@ -27,6 +30,7 @@ type progress struct {
 	phase     atomic.Pointer[string]
 	saved     chan struct{} // has a token when committed moved
 	snapshots atomic.Pointer[snapshotProgress]
+	live      atomic.Pointer[live] // nil: the stream does not run yet
 }
 
 // snapshotProgress tells how far a snapshot is.
@@ -36,7 +40,7 @@ type snapshotProgress struct {
 
 // Open builds the source.
 func (c *Config) Open(env spec.Env) (pipeline.Source, error) {
-	s := &Source{config: c, env: env}
+	s := &Source{config: c, env: env, desk: snapshot.NewDesk()}
 	s.saved = make(chan struct{}, 1)
 	s.enter("connecting")
 	return s, nil
@@ -49,6 +53,7 @@ func (s *Source) Run(ctx context.Context, from pipeline.Checkpoint, out pipeline
 		err = r.run(ctx, from, out)
 		r.close()
 	}
+	s.desk.Close()
 	if err == nil {
 		return nil
 	}
@@ -92,9 +97,7 @@ func (s *Source) Commit(_ context.Context, cp pipeline.Checkpoint) error {
 // Report returns the progress known already.
 func (s *Source) Report() pipeline.Report {
 	r := pipeline.Report{Phase: *s.phase.Load(), LagBytes: -1, LagTime: -1, Retained: -1}
-	if p := s.snapshots.Load(); p != nil {
-		r.Tables = p.tables()
-	}
+	r.Tables = s.tables()
 	end, emitted := s.serverEnd.Load(), s.emitted.Load()
 	if end == 0 || emitted == 0 {
 		return r

@@ -23,6 +23,7 @@ const (
 	linger      = 20 * time.Millisecond
 	lookAround  = 200 * time.Millisecond
 	lookClosely = 2 * time.Millisecond
+	lookWaiting = 20 * time.Millisecond
 	idleEvery   = 2 * time.Second
 	idleBytes   = 16 << 20
 	silentFor   = time.Minute
@@ -36,6 +37,7 @@ const xlogHeader = 25
 // does everything but sending statuses.
 type stream struct {
 	*runner
+	liveStream
 	ctx    context.Context
 	out    pipeline.Output
 	sender *sender
@@ -62,7 +64,8 @@ type stream struct {
 	markedAt time.Time // when an idle stream was marked last
 	got      bool      // something was read since the last look around
 	heard    time.Time // when something was read last
-	reached  bool
+	caught   bool      // the target was reached
+	reached  bool      // and nothing else is to be done
 }
 
 // stream follows changes from start until ctx ends or the target is reached.
@@ -88,10 +91,15 @@ func (r *runner) stream(ctx context.Context, start uint64, out pipeline.Output) 
 	r.begun(start)
 	stopHeart := r.heartbeat(ctx)
 	defer stopHeart()
+	stopLive, err := s.startLive(ctx, cancel)
+	if err != nil {
+		return err
+	}
 	s.sender = newSender(r, cancel)
 	stop := context.AfterFunc(ctx, func() { _ = r.repl.Conn().SetReadDeadline(time.Unix(1, 0)) })
 	err = s.run()
 	stop()
+	stopLive()
 	s.sender.end(err == nil || ctx.Err() != nil)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		return cause
@@ -228,6 +236,13 @@ func (s *stream) dry() error {
 			wait = lookClosely
 		}
 	}
+	if err := s.merge(true); err != nil {
+		return err
+	}
+	s.arrive(s.endLSN)
+	if !s.settled() {
+		wait = min(wait, lookWaiting)
+	}
 	s.source.received.Store(s.endLSN)
 	_ = s.repl.Conn().SetReadDeadline(now.Add(wait))
 	return s.ctx.Err()
@@ -251,10 +266,18 @@ func (s *stream) interrupted(err error) error {
 	if silent > s.patience() {
 		return failed(pipeline.Retryable, "", "the server has been silent for %v", silent.Round(time.Second))
 	}
-	if silent > s.sender.interval || s.target != 0 {
+	if silent > s.sender.interval || s.target != 0 || !s.settled() {
 		s.sender.wake(true)
 	}
 	return nil
+}
+
+// arrive ends the run where it was to end at a place that is reached, and no table is being read.
+func (s *stream) arrive(end uint64) {
+	s.caught = s.caught || s.target != 0 && end >= s.target
+	if s.caught && s.tx == nil && !s.dec.InStream() && s.settled() {
+		s.reached = true
+	}
 }
 
 // patience is how long a server may be silent that was asked to answer: longer than its own.
@@ -290,9 +313,11 @@ func (s *stream) keepalive(end uint64, reply bool) error {
 		return nil
 	}
 	s.endLSN = max(s.endLSN, end)
-	if s.target != 0 && end >= s.target {
-		s.reached = true
+	if s.arrive(end); s.reached {
 		return nil
+	}
+	if err := s.merge(true); err != nil {
+		return err
 	}
 	if b := s.batch; b != nil && (len(b.Marks) == 0 || b.Marks[len(b.Marks)-1].End < len(b.Rows)) {
 		return s.mark(end) // a logical message outside of any transaction

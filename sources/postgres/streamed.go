@@ -15,6 +15,7 @@ import (
 type streamed struct {
 	oid    uint32
 	table  *table // nil: not taken
+	name   string // the table's, qualified
 	schema *pipeline.Schema
 	dec    *pgtext.Decoder
 	filter *expr.Where
@@ -36,7 +37,7 @@ func (s *stream) relation(d *pgoutput.Decoder) error {
 	if t == nil {
 		return nil
 	}
-	rel.schema = t.Schema
+	rel.schema, rel.name = t.Schema, t.Schema.Name()
 	rel.dec = pgtext.NewDecoder(rel.schema.Columns)
 	rel.dec.Version = s.server.Version
 	if rel.filter, err = compileWhere(t, rel.schema); err != nil {
@@ -96,13 +97,14 @@ func (s *stream) tableOf(d *pgoutput.Decoder) (*table, error) {
 // replace makes fresh the table from here on.
 func (s *stream) replace(known, fresh *table) error {
 	if known == nil {
-		s.env.Log.Warn("a table appeared in the stream: rows that it had before are not copied", "table",
-			fresh.String())
 		s.tables = append(s.tables, fresh)
-		return nil
+		return s.appeared(fresh)
 	}
 	if known.String() != fresh.String() {
 		s.env.Log.Warn("a table was renamed", "from", known.String(), "to", fresh.String())
+	}
+	if err := s.changed(known, fresh); err != nil {
+		return err
 	}
 	if s.config.Binary == "auto" && s.binary() {
 		for i := range fresh.Schema.Columns {
@@ -115,6 +117,9 @@ func (s *stream) replace(known, fresh *table) error {
 	}
 	fresh.Schema.Version = known.Schema.Version + 1
 	*known = *fresh
+	if s.live != nil {
+		s.set(known)
+	}
 	s.env.Log.Info("a table's columns changed", "table", fresh.String(), "columns", len(fresh.Schema.Columns))
 	return nil
 }

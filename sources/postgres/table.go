@@ -21,7 +21,7 @@ type table struct {
 // tableSettings are what the configuration says of one table.
 type tableSettings struct {
 	shape
-	Policy    string // policyInitial, policyNever or policyOnly
+	Policy    string // one of the policies
 	ChunkRows int
 	Workers   int
 	ChunkBy   string    // "": the key
