@@ -5,8 +5,6 @@ import (
 	"errors"
 
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/pipe-cdc/pipe/pipeline"
 )
 
 // maxColumns is how many columns a table of PostgreSQL may have, and so the bound of how often a batch is
@@ -90,7 +88,7 @@ func (l *lane) undo(ctx context.Context) error {
 			}
 		}
 		for i, r := range g.truncate {
-			if r.Flags&pipeline.Again != 0 {
+			if r.Note() {
 				continue
 			}
 			if err := end(g.targets[i]); err != nil {
