@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/pipe-cdc/pipe/pipeline"
@@ -104,8 +105,16 @@ func (d *Desk) put(ctx context.Context, a *ask) error {
 	case err := <-a.answer:
 		return err
 	case <-ctx.Done():
+		d.withdraw(a)
 		return ctx.Err()
 	}
+}
+
+// withdraw takes back what nobody took yet.
+func (d *Desk) withdraw(a *ask) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asks = slices.DeleteFunc(d.asks, func(o *ask) bool { return o == a })
 }
 
 // take returns what was asked since the last call.
