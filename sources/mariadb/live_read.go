@@ -286,7 +286,7 @@ func (c *liveChunk) bound(q *selection) error {
 	if err != nil {
 		return failed(pipeline.Input, "Ask for the snapshot again", "%w", err)
 	}
-	c.most = max(c.limit.Rows, 1)
+	c.most = max(min(c.limit.Rows, c.shape.table.ChunkRows), 1)
 	if c.shape.row > 0 {
 		c.most = max(min(c.most, c.limit.Bytes/c.shape.row), 1)
 	}
