@@ -1,6 +1,9 @@
 package pipeline
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Column describes one column of a Schema.
 type Column struct {
@@ -81,6 +84,16 @@ next:
 		kept = append(kept, x)
 	}
 	s.Indexes, s.OtherIndexes = kept, others
+}
+
+// Blend says that column i does not hold the source's values any more, and that two of its values may be
+// equal where those differ: an index over it is not unique any more.
+func (s *Schema) Blend(i int) {
+	s.Indexes = slices.Clone(s.Indexes)
+	for n := range s.Indexes {
+		x := &s.Indexes[n]
+		x.Unique = x.Unique && !slices.Contains(x.Columns, i)
+	}
 }
 
 // Name returns the table's qualified name as users write it: namespace.table in PostgreSQL,

@@ -16,3 +16,16 @@ func TestMoveIndexes(t *testing.T) {
 		t.Errorf("the schema that it was copied from changed: %v", old.Indexes)
 	}
 }
+
+func TestBlend(t *testing.T) {
+	in := &Schema{Indexes: []Index{{Name: "a", Columns: []int{0}, Unique: true}, {Name: "b", Columns: []int{1, 0}, Unique: true},
+		{Name: "c", Columns: []int{1}, Unique: true}}}
+	out := *in
+	out.Blend(0)
+	if out.Indexes[0].Unique || out.Indexes[1].Unique || !out.Indexes[2].Unique {
+		t.Errorf("%+v", out.Indexes)
+	}
+	if !in.Indexes[0].Unique {
+		t.Error("the schema that it was copied from changed")
+	}
+}

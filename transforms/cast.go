@@ -123,6 +123,9 @@ func (t *cast) Bind(in *pipeline.Schema) (*pipeline.Schema, pipeline.Func, error
 		}
 		columns = append(columns, castColumn{i, to, to.converter(), t.null && !in.IsKey(i)})
 		out.Columns[i] = to.column(&in.Columns[i])
+		if out.Columns[i].Kind != pipeline.Text && out.Columns[i].Kind != in.Columns[i].Kind {
+			out.Blend(i)
+		}
 		out.Columns[i].Nullable = in.Columns[i].Nullable || t.null && !in.IsKey(i)
 	}
 	if len(columns) == 0 {

@@ -111,6 +111,7 @@ func (t *mask) Bind(in *pipeline.Schema) (*pipeline.Schema, pipeline.Func, error
 				"Mask it with hash.")
 		}
 		columns = append(columns, maskedColumn{i, t.masker(col)})
+		out.Blend(i)
 		out.Columns[i] = pipeline.Column{
 			Name: col.Name, Kind: pipeline.Text, Type: "text", Nullable: col.Nullable, Precision: -1, Length: -1,
 		}

@@ -122,6 +122,7 @@ func (b *boundSet) compile(out *pipeline.Schema, name string) error {
 		out.Columns = append(out.Columns, col)
 	} else {
 		out.Columns[i] = col
+		out.Blend(i)
 	}
 	b.columns = append(b.columns, computed{index: i, name: name, program: p})
 	return nil
