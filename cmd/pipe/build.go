@@ -42,7 +42,7 @@ func (b *builder) build(ctx context.Context) (*engine.Engine, error) {
 	}
 	err := b.openAll(ctx, &g)
 	if err == nil {
-		g.Store, err = b.store()
+		g.Store, err = b.store(ctx)
 	}
 	if err == nil {
 		var e *engine.Engine
@@ -116,19 +116,36 @@ func (b *builder) openSink(ctx context.Context, def spec.Sink, env spec.Env) (pi
 }
 
 // store opens the place of the positions; nil where the sinks keep them.
-func (b *builder) store() (pipeline.Store, error) {
+func (b *builder) store(ctx context.Context) (pipeline.Store, error) {
 	s := b.config.Settings
 	if b.dryRun {
 		return checkpoint.NewMemory(), nil
 	}
-	if s.State.Kind == "sink" {
+	switch s.State.Kind {
+	case "sink":
 		return nil, nil
+	case "postgres":
+		p, err := checkpoint.OpenPostgres(ctx, stateServer(s, b.log))
+		if err != nil {
+			return nil, err // not p, as below
+		}
+		return p, nil
 	}
 	f, err := checkpoint.OpenFile(s.State.Path, s.Name)
 	if err != nil {
 		return nil, err // not f: a nil *File in a Store is a Store
 	}
 	return f, nil
+}
+
+// stateServer is where state "postgres" is, and who this process is there.
+func stateServer(s config.Settings, log *slog.Logger) checkpoint.Server {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return checkpoint.Server{DSN: s.State.DSN.Reveal(), Schema: s.State.Schema, Pipeline: s.Name, Lease: s.State.Lease,
+		Wait: true, Owner: fmt.Sprintf("%s:%d", host, os.Getpid()), Log: log}
 }
 
 // env returns what a component gets of the run, with a directory of its own.

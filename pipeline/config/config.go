@@ -106,9 +106,12 @@ type Retry struct {
 
 // State says where positions are kept.
 type State struct {
-	Kind string // "file" or "sink"
-	Path string // file: absolute or relative to the process
-	Sink string // sink: its address
+	Kind   string        // "file", "sink" or "postgres"
+	Path   string        // file: absolute or relative to the process
+	Sink   string        // sink: its address
+	DSN    spec.Secret   // postgres
+	Schema string        // postgres: where its tables are
+	Lease  time.Duration // postgres: after which an owner that gives no sign of life is succeeded
 }
 
 // Moved is a component whose address changed: its positions go with it.

@@ -34,6 +34,10 @@ func (l *fakeLogin) Spec(b *spec.Block) {
 	})
 }
 
+type fakeDatabase struct{ DSN spec.Secret }
+
+func (d *fakeDatabase) Spec(b *spec.Block) { spec.Attr(b, "dsn", &d.DSN).Required() }
+
 type fakeTable struct {
 	pattern  string
 	Where    spec.Expr
@@ -151,8 +155,9 @@ func fakes() config.Registry {
 			"stdout": func() spec.Sink { return &fakeOut{} },
 		},
 		Connections: map[string]func() spec.Definition{
-			"fake":  func() spec.Definition { return &fakeLogin{} },
-			"other": func() spec.Definition { return &fakeOut{} },
+			"fake":     func() spec.Definition { return &fakeLogin{} },
+			"other":    func() spec.Definition { return &fakeOut{} },
+			"postgres": func() spec.Definition { return &fakeDatabase{} },
 		},
 	}
 }

@@ -152,7 +152,7 @@ func plan(c *config.Config) string {
 	var b strings.Builder
 	s := c.Settings
 	fmt.Fprintf(&b, "pipeline %s: state %s %s%s, batch %d rows %s, %d in flight, linger %v, grace %v, retry %+v\n",
-		s.Name, s.State.Kind, filepath.ToSlash(s.State.Path), s.State.Sink, s.BatchRows, s.BatchBytes, s.Batches,
+		s.Name, s.State.Kind, place(s.State), s.State.Sink, s.BatchRows, s.BatchBytes, s.Batches,
 		s.Linger, s.Grace, s.Retry)
 	for _, m := range c.Moved {
 		fmt.Fprintf(&b, "moved %s to %s\n", m.From, m.To)
@@ -178,6 +178,13 @@ func plan(c *config.Config) string {
 		}
 	}
 	return b.String()
+}
+
+func place(s config.State) string {
+	if s.Kind == "postgres" {
+		return fmt.Sprintf("schema %s lease %s dsn %d bytes", s.Schema, s.Lease, len(s.DSN.Reveal()))
+	}
+	return filepath.ToSlash(s.Path)
 }
 
 func shown(c *config.Config, a *spec.Attribute) string {

@@ -17,9 +17,45 @@ type pipelineSpec struct {
 }
 
 type stateSpec struct {
-	kind string
-	path string
-	sink spec.Ref
+	kind   string
+	path   string
+	sink   spec.Ref
+	dsn    spec.Secret
+	schema string
+	lease  time.Duration
+}
+
+// server is the part of state "postgres" that a connection block may give.
+type server stateSpec
+
+// Spec describes the attributes of a connection.
+func (s *server) Spec(b *spec.Block) {
+	spec.Attr(b, "dsn", &s.dsn).Required().Sensitive().Example(`env("STATE_DSN")`).
+		Doc("The connection string, as a URL or as keywords and values. It must lead to the server itself, or to" +
+			" sessions of a pooler: a lock is held.")
+}
+
+// Spec describes a block state, once its kind is known.
+func (s *stateSpec) Spec(b *spec.Block) {
+	b.Doc("Where positions are kept: in a file, in the sink, in the same transaction as the rows, or in tables" +
+		" of a PostgreSQL database. There processes of one pipeline share it: one runs, the others stand by and" +
+		" take over.")
+	switch s.kind {
+	case "sink":
+		spec.Attr(b, "sink", &s.sink).Required().To("sink").Doc("The sink that keeps them.")
+	case "postgres":
+		b.Connection("postgres", (*server)(s))
+		a := spec.Attr(b, "schema", &s.schema).Doc("The schema of the tables state and lease, which are made where" +
+			" they are missing. Several pipelines may share it.")
+		spec.Default(a, &s.schema, "pipe")
+		a = spec.Attr(b, "lease", &s.lease).Range(int64(time.Second), int64(time.Hour)).
+			Doc("After this long without a sign of life a process loses the pipeline to one that stands by. One that" +
+				" ended loses it at once.")
+		spec.Default(a, &s.lease, 15*time.Second)
+	default:
+		spec.Attr(b, "path", &s.path).Required().Example(`"/var/lib/pipe/"`).
+			Doc("The state file; or a directory, which exists or is written with a / at the end.")
+	}
 }
 
 // Spec describes the block.
@@ -30,15 +66,8 @@ func (p *pipelineSpec) Spec(b *spec.Block) {
 	b.Doc("Names the pipeline and says where its positions are kept and what it may use.")
 	spec.Sub(b, "state", []string{"kind"}, &p.state, func(b *spec.Block, s *stateSpec, labels []string) {
 		s.kind = labels[0]
-		b.Doc("Where positions are kept: in a file, or in the sink, in the same transaction as the rows.")
-		switch s.kind {
-		case "sink":
-			spec.Attr(b, "sink", &s.sink).Required().To("sink").Doc("The sink that keeps them.")
-		default:
-			spec.Attr(b, "path", &s.path).Required().Example(`"/var/lib/pipe/"`).
-				Doc("The state file; or a directory, which exists or is written with a / at the end.")
-		}
-	}).OneOf("file", "sink")
+		s.Spec(b)
+	}).OneOf("file", "postgres", "sink")
 	limitsSpec(b, p.s)
 	retrySpec(b, p)
 	controlSpec(b, p)
@@ -91,7 +120,7 @@ func (l *loader) settings(path string) {
 	if len(l.pipelines) > 0 {
 		b := l.pipelines[0]
 		p.s.Name, p.s.Range = b.Labels[0], b.DefRange
-		l.report(desc.Decode(spec.Input{Body: b.Body, Ctx: l.ctx, Header: b.DefRange})...)
+		l.report(desc.Decode(spec.Input{Body: b.Body, Ctx: l.ctx, Header: b.DefRange, Shared: l.connection("postgres")})...)
 	}
 	if p.retry != nil {
 		p.s.Retry = *p.retry
@@ -104,6 +133,8 @@ func (l *loader) settings(path string) {
 		p.s.State = State{Kind: "file", Path: filepath.Join(l.dir, ".pipe", p.s.Name)}
 	case p.state.kind == "sink":
 		p.s.State = State{Kind: "sink", Sink: l.stateSink(p.state.sink)}
+	case p.state.kind == "postgres":
+		p.s.State = State{Kind: "postgres", DSN: p.state.dsn, Schema: p.state.schema, Lease: p.state.lease}
 	default:
 		p.s.State = State{Kind: "file", Path: l.relative(p.state.path)}
 	}
