@@ -51,6 +51,9 @@ func makePlan(ctx context.Context, c *config.Config) (*planned, error) {
 		return nil, err
 	}
 	p := &planned{Pipeline: c.Settings.Name, Config: configHash(c), Removed: state.removed(c)}
+	if n := state.plan(c); n != nil {
+		p.Nodes = append(p.Nodes, *n)
+	}
 	for _, n := range c.Nodes {
 		if err := in.plan(ctx, p, n, state.saved.Of(n.Address)); err != nil {
 			return nil, at(n.Address, err)

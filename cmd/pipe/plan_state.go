@@ -18,6 +18,7 @@ type savedState struct {
 	stored pipeline.Checkpoint            // of the store
 	kept   map[string]pipeline.Checkpoint // of the sinks that keep positions, by address
 	saved  pipeline.Checkpoint            // where a run would begin
+	made   bool                           // the tables of state "postgres" are there
 }
 
 // state reads what is stored.
@@ -27,10 +28,15 @@ func (in *inspector) state(ctx context.Context) (*savedState, error) {
 	c := in.config
 	s := &savedState{stored: pipeline.Checkpoint{}, kept: map[string]pipeline.Checkpoint{}}
 	var err error
-	if c.Settings.State.Kind == "file" {
-		if s.stored, err = checkpoint.PeekFile(ctx, c.Settings.State.Path, c.Settings.Name); err != nil {
-			return nil, err
-		}
+	switch state := c.Settings.State; state.Kind {
+	case "file":
+		s.stored, err = checkpoint.PeekFile(ctx, state.Path, c.Settings.Name)
+	case "postgres":
+		s.stored, s.made, err = checkpoint.PeekPostgres(ctx, checkpoint.Server{DSN: state.DSN.Reveal(), Schema: state.Schema,
+			Pipeline: c.Settings.Name})
+	}
+	if err != nil {
+		return nil, err
 	}
 	behind := map[string][]string{}
 	for _, n := range c.Nodes {
@@ -56,6 +62,15 @@ func (in *inspector) state(ctx context.Context) (*savedState, error) {
 	}
 	s.saved = engine.Saved(s.stored, s.kept, behind, moves)
 	return s, nil
+}
+
+// plan is what a start does to the place of the state; nil for nothing.
+func (s *savedState) plan(c *config.Config) *plannedNode {
+	if c.Settings.State.Kind != "postgres" || s.made {
+		return nil
+	}
+	return &plannedNode{Address: "state", Type: "postgres", Steps: []spec.Step{{Verb: spec.Create, What: "state",
+		Name: c.Settings.State.Schema, Why: "the tables that hold positions and the lease are not there"}}}
 }
 
 // removed returns the addresses of sources that have positions and are not in the configuration.

@@ -17,12 +17,13 @@ import (
 // planner finds out what a start would do.
 type planner struct {
 	*runner
-	saved  pipeline.Checkpoint
-	ledger *snapshot.Ledger
-	place  place // of the saved position
-	// lost is why the saved position is of no use; nil where it is good, or there is none.
-	lost  error
-	steps []spec.Step
+	saved pipeline.Checkpoint
+	place place // of the saved position
+	// first is why everything is read before the stream begins, anew why it is read beside a stream that
+	// begins at the log's end; both are "" where the stream goes on.
+	first, anew string
+	refused     bool
+	steps       []spec.Step
 }
 
 // Plan says what a start would read and forget; see spec.Planner.
@@ -48,6 +49,7 @@ func (p *planner) refuse(what string, err error) {
 	if errors.As(err, &e) && e.Err != nil {
 		s.Why = e.Err.Error()
 	}
+	p.refused = true
 	p.add(s)
 }
 
@@ -70,31 +72,59 @@ func (p *planner) plan(ctx context.Context) (err error) {
 	for _, t := range p.picked {
 		p.table(t)
 	}
-	for _, e := range p.ledger.Entries() {
-		if !slices.ContainsFunc(p.picked, func(t *table) bool { return t.Schema.Name() == e.Table }) {
-			p.add(spec.Step{Verb: spec.Forget, What: "table", Name: e.Table,
-				Why: "the source does not read it any more; what is downstream stays"})
-		}
-	}
-	if streams {
+	p.removed()
+	if streams && !p.refused {
 		p.follow()
 	}
 	return nil
 }
 
-// position checks the saved position as a start does, and whether the log still goes back to it.
-func (p *planner) position(ctx context.Context) (err error) {
+// position finds out what becomes of the saved position, as start does.
+func (p *planner) position(ctx context.Context) error {
 	saved, ok := p.saved[binlogStream]
-	if !ok {
+	switch {
+	case !ok && p.asked(snapshot.ForLost):
+		p.anew = "the position in the log was lost"
+		return nil
+	case !ok && (attempted(p.saved) || !p.ledger.Empty()):
+		p.first = "an earlier snapshot was not finished: it starts over"
+		return nil
+	case !ok:
+		p.first = "first start"
 		return nil
 	}
-	if p.place, p.lost = p.resume(saved); p.lost == nil {
-		if p.lost, err = p.purged(ctx); err != nil {
+	if _, err := parsePlace(saved); err != nil {
+		p.refuse("stream", err)
+		return nil
+	}
+	var lost, err error
+	if p.place, lost = p.resume(saved); lost == nil {
+		if lost, err = p.purged(ctx); err != nil {
 			return err
 		}
 	}
-	if p.lost != nil && !p.rereads() {
-		p.refuse("stream", p.lost)
+	if lost != nil {
+		return p.losing(lost)
+	}
+	if why, _ := p.unfinished(p.saved); why != nil {
+		p.first = "an earlier snapshot was not finished and starts over: " + why.Error()
+	}
+	return nil
+}
+
+// losing finds out what becomes of a position that is lost, as lose does: where every streamed table's
+// policy allows it, all are read again.
+func (p *planner) losing(lost error) error {
+	for _, t := range withoutPolicy(p.picked, policyOnly) {
+		if policy := policyOf(t); policy != snapshot.WhenNeeded && policy != snapshot.Always {
+			p.refuse("stream", lost)
+			return nil
+		}
+	}
+	p.anew = "the saved position is lost: " + lost.Error()
+	var e *pipeline.Error
+	if errors.As(lost, &e) && e.Err != nil {
+		p.anew = "the saved position is lost: " + e.Err.Error()
 	}
 	return nil
 }
@@ -132,17 +162,6 @@ func (p *planner) purged(ctx context.Context) (lost, err error) {
 		"the server has purged its log beyond the saved position: it begins at %s, the position is %s", oldest, from), nil
 }
 
-// rereads reports whether a start begins anew where the position is lost: only if every streamed table's
-// policy says so.
-func (p *planner) rereads() bool {
-	for _, t := range withoutPolicy(p.picked, policyOnly) {
-		if policy := policyOf(t); policy != snapshot.WhenNeeded && policy != snapshot.Always {
-			return false
-		}
-	}
-	return true
-}
-
 // policyOf is the table's policy; the configuration has checked the name.
 func policyOf(t *table) snapshot.Policy {
 	policy, err := snapshot.ParsePolicy(t.Policy)
@@ -155,37 +174,50 @@ func policyOf(t *table) snapshot.Policy {
 // table plans what becomes of a table's rows.
 func (p *planner) table(t *table) {
 	name := t.Schema.Name()
-	s := spec.Step{Verb: spec.Keep, What: "rows", Name: name}
-	_, started := p.saved[binlogStream]
+	s := spec.Step{Verb: spec.Read, What: "rows", Name: name}
 	e, known := p.ledger.Entry(name)
 	policy := policyOf(t)
+	_, done := p.saved[binlogStream]
 	switch {
 	case policy == snapshot.Never:
-		s.Why = `snapshot = "never"`
+		s.Verb, s.Why = spec.Keep, `snapshot = "never"`
+	case policy == snapshot.Only && done:
+		s.Verb, s.Why = spec.Keep, "its rows were read before"
+	case p.first != "":
+		s.Why = p.first
+	case p.anew != "":
+		s.Why = p.anew
 	case known && e.Status.Open():
 		s.Verb, s.Why = spec.Finish, fmt.Sprintf("its snapshot is not finished: %d chunks are done, %d pieces are left",
 			e.ChunksDone, len(e.Left))
-	case p.lost != nil && policy == snapshot.WhenNeeded:
-		s.Verb, s.Why = spec.Read, "the saved position is lost"
 	case policy == snapshot.Always:
-		s.Verb, s.Why = spec.Read, `snapshot = "always"`
+		s.Why = `snapshot = "always"`
 	case known && len(e.Queue) > 0:
-		s.Verb, s.Why = spec.Read, "somebody asked for it"
+		s.Why = "somebody asked for it"
 	case known:
-		s.Why = settled(&e)
-	case !started && (attempted(p.saved) || !p.ledger.Empty()):
-		s.Verb, s.Why = spec.Read, "an earlier snapshot was not finished: it starts over"
-	case !started:
-		s.Verb, s.Why = spec.Read, "first start"
+		s.Verb, s.Why = spec.Keep, settled(&e)
+	case p.ledger.Empty() && done:
+		s.Verb, s.Why = spec.Keep, "its rows were read before"
 	case p.ledger.Empty():
-		s.Why = "its rows were read before"
+		s.Why = "first start"
 	default:
-		s.Verb, s.Why = spec.Read, "it was added"
+		s.Why = "it was added"
 	}
 	if s.Verb.Changes() {
 		s.Size = &spec.Size{Rows: t.Rows, Bytes: t.Bytes}
 	}
 	p.add(s)
+}
+
+// removed plans what becomes of tables that are known and not read any more.
+func (p *planner) removed() {
+	for _, e := range p.ledger.Entries() {
+		taken := slices.ContainsFunc(p.picked, func(t *table) bool { return t.Schema.Name() == e.Table })
+		if !taken && p.first == "" {
+			p.add(spec.Step{Verb: spec.Forget, What: "table", Name: e.Table,
+				Why: "the source does not read it any more; what is downstream stays"})
+		}
+	}
 }
 
 // settled says why a table's rows need not be read.
@@ -206,16 +238,14 @@ func settled(e *snapshot.Entry) string {
 
 // follow says where the stream of changes begins.
 func (p *planner) follow() {
-	_, ok := p.saved[binlogStream]
-	s := spec.Step{Verb: spec.Follow, What: "stream", Name: string(binlogStream), Why: "from where the snapshot is taken"}
+	s := spec.Step{Verb: spec.Follow, What: "stream", Name: string(binlogStream)}
 	switch {
-	case p.lost != nil && !p.rereads():
-		return
-	case p.lost != nil:
-	case ok:
-		s.Why, s.Place = "from the saved position", p.place.set.String()
-	case len(withoutPolicy(p.picked, policyNever)) == 0:
+	case p.first != "" && len(withoutPolicy(p.picked, policyNever)) > 0:
+		s.Why = "from where the snapshot is taken"
+	case p.first != "", p.anew != "":
 		s.Why, s.Place = "from the log's end", p.server.Position.String()
+	default:
+		s.Why, s.Place = "from the saved position", p.place.set.String()
 	}
 	p.add(s)
 }
