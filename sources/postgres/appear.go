@@ -27,6 +27,7 @@ func (s *stream) appeared(t *table) error {
 		return err
 	}
 	s.env.Log.Info("a table appeared in the stream: the rows that it had before are read", "table", name)
+	s.fill(name)
 	s.request(snapshot.Request{Table: name, Reason: snapshot.ForAdded, Asked: time.Now().UTC()})
 	return nil
 }

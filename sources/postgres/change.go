@@ -145,18 +145,23 @@ func (s *stream) row(d *pgoutput.Decoder, lsn uint64, data []byte) error {
 	if err := rel.fill(&b.Arena, row, d, b.Copy(data)); err != nil {
 		return s.rowError(rel, row, lsn, err)
 	}
-	if err := s.touch(rel, row); err != nil {
-		return err
-	}
+	s.touch(rel, row)
+	keep := true
 	if rel.filter != nil {
-		keep, err := rel.filter.Apply(row)
-		if err != nil {
+		if keep, err = rel.filter.Apply(row); err != nil {
 			return s.rowError(rel, row, lsn, err)
 		}
-		if !keep {
-			b.Rows = b.Rows[:len(b.Rows)-1]
-			return nil
+	}
+	if keep && rel.partial {
+		held, err := s.holdBack(rel, row)
+		if err != nil {
+			return err
 		}
+		keep = !held
+	}
+	if !keep {
+		b.Rows = b.Rows[:len(b.Rows)-1]
+		return nil
 	}
 	row.Tx, row.At, row.Seq = s.tx, lsn, s.seq
 	s.seq++
@@ -201,9 +206,7 @@ func (s *stream) truncate(d *pgoutput.Decoder, lsn uint64) error {
 		row.Tx, row.At, row.Seq = s.tx, lsn, s.seq
 		flags |= pipeline.Joined
 		s.seq++
-		if err := s.touch(rel, row); err != nil {
-			return err
-		}
+		s.touch(rel, row)
 	}
 	if s.batch != nil && s.batch.Full() {
 		return s.emit()

@@ -15,7 +15,9 @@ import (
 func broken(m *image, rows int) *pipetest.Collect {
 	seen := 0
 	return &pipetest.Collect{OnEmit: func(b *pipeline.Batch) error {
-		time.Sleep(40 * time.Millisecond)
+		if len(b.Rows) > 0 {
+			time.Sleep(40 * time.Millisecond)
+		}
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		if seen += len(b.Rows); seen > rows {

@@ -28,7 +28,7 @@ type live struct {
 	mu        sync.Mutex // guards the following
 	tables    map[string]*table
 	restarted map[restart]uint32 // by what was read anew: the file
-	holes     map[string]*holes
+	holes     map[string]*holes  // of the tables that may lack rows downstream
 }
 
 // restart names a leaf that a request reads.
@@ -57,6 +57,12 @@ func (r *runner) newLive(ctx context.Context, out pipeline.Output) (*live, error
 	}
 	for _, t := range withoutPolicy(r.tables, policyOnly) {
 		l.set(t)
+	}
+	for _, e := range r.ledger.Entries() {
+		unfinished := e.Status.Open() || e.Status == snapshot.Failed || e.Status == snapshot.Cancelled
+		if unfinished && !e.Request.Filled() {
+			l.holes[e.Table] = &holes{}
+		}
 	}
 	for _, name := range r.holed {
 		l.holes[name] = &holes{declared: true, whole: true}

@@ -8,8 +8,8 @@ import (
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 )
 
-// holesPrefix begins the local names of the streams that say that a table, being filled, had changes whose
-// rows may not be whole downstream: a process that ends before they are read again forgets which.
+// holesPrefix begins the local names of the streams that say that a table, being filled, had changes that
+// were held back: a process that ends before their rows are read forgets which.
 const holesPrefix = "holes/"
 
 // The bounds of what is remembered of them, for each table, and of how many are read at once.
@@ -18,8 +18,9 @@ const (
 	holesRead = 500
 )
 
-// holes are the rows of a table being filled that were changed without all of their values. Where such a
-// row moved from a place that is not read yet to one that is, no chunk has it.
+// holes are the rows of a table being filled that were changed without all of their values. Downstream such
+// a row may not be there yet, and no chunk need bring it, where it moved from a place that is not read yet to
+// one that was; so the change is held back and the row read when all others are there.
 type holes struct {
 	declared bool // durably, so that a crash does not lose that there are any
 	whole    bool // too many, or forgotten: the table is read once more
@@ -38,18 +39,27 @@ func holed(from pipeline.Checkpoint) []string {
 	return out
 }
 
-// hole remembers a row; declare asks the caller to declare that there are any, before the row is emitted.
-func (l *live) hole(table string, row *pipeline.Row) (declare bool) {
+// fill says that a table may lack rows downstream from here on, until it was read.
+func (l *live) fill(table string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.holes[table] == nil {
+		l.holes[table] = &holes{}
+	}
+}
+
+// hole remembers a row where its table is being filled (held); declare asks the caller to make it durable that
+// there are any, before anything after it is emitted.
+func (l *live) hole(table string, row *pipeline.Row) (held, declare bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.holes[table]
 	if h == nil {
-		h = &holes{}
-		l.holes[table] = h
+		return false, false
 	}
 	declare, h.declared = !h.declared, true
 	if h.whole {
-		return declare
+		return true, declare
 	}
 	if h.known == nil {
 		h.known = map[string]bool{}
@@ -57,15 +67,15 @@ func (l *live) hole(table string, row *pipeline.Row) (declare bool) {
 	key := keyTexts(row.Schema, row.Values)
 	name := strings.Join(key, "\x00")
 	if h.known[name] {
-		return declare
+		return true, declare
 	}
 	if len(h.keys) >= mostHoles {
 		*h = holes{declared: true, whole: true}
-		return declare
+		return true, declare
 	}
 	h.known[name] = true
 	h.keys = append(h.keys, key)
-	return declare
+	return true, declare
 }
 
 // declareHoles makes it durable that a table has holes.
@@ -82,18 +92,18 @@ func (l *live) declareHoles(ctx context.Context, table string, at pipeline.Posit
 	return l.Out.Drain(ctx, stream)
 }
 
-// more returns what is to be read again of a table that was being filled: the rows with holes, or all. Only
-// when there is nothing left it is forgotten that there were any.
+// more returns what is to be read of a table that was being filled: the rows of changes that were held back,
+// or all. When there are none the table is filled: from here on nothing is held back.
 func (l *live) more(ctx context.Context, q *snapshot.Request) ([]snapshot.Segment, error) {
 	l.mu.Lock()
 	h := l.holes[q.Table]
-	var keys [][]string
-	whole, declared := false, false
-	if h != nil {
-		keys, whole, declared = h.keys, h.whole, h.declared
-		h.keys, h.known, h.whole = nil, nil, false
+	if h == nil {
+		l.mu.Unlock()
+		return nil, nil
 	}
-	if declared && !whole && len(keys) == 0 {
+	keys, whole := h.keys, h.whole
+	h.keys, h.known, h.whole = nil, nil, false
+	if len(keys) == 0 && !whole {
 		delete(l.holes, q.Table)
 	}
 	l.mu.Unlock()
@@ -103,7 +113,7 @@ func (l *live) more(ctx context.Context, q *snapshot.Request) ([]snapshot.Segmen
 		return segments, err
 	case len(keys) > 0:
 		return keySegments(q.Table, keys), nil
-	case declared:
+	case h.declared:
 		return nil, forget(ctx, l.Out, pipeline.Stream(holesPrefix+q.Table))
 	}
 	return nil, nil

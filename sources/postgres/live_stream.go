@@ -91,24 +91,32 @@ func (l *live) lookBack(ctx context.Context) {
 }
 
 // touch tells the window of a row, before it is filtered.
-func (s *stream) touch(rel *streamed, row *pipeline.Row) error {
-	if s.live == nil || !s.Window.Watching() || !s.Window.Watches(rel.name) {
-		return nil
+func (s *stream) touch(rel *streamed, row *pipeline.Row) {
+	if s.live != nil && s.Window.Watching() {
+		s.Window.Touch(rel.name, row, s.liveStream.tx)
 	}
-	s.Window.Touch(rel.name, row, s.liveStream.tx)
-	if row.Op != pipeline.Update || row.Complete() || !s.filling(rel.name) {
-		return nil
-	}
-	if !s.hole(rel.name, row) {
-		return nil
-	}
-	return s.declareHoles(s.ctx, rel.name, s.identity.position(s.endLSN))
 }
 
-// filling reports whether the table may lack rows downstream until it is read.
-func (l *live) filling(table string) bool {
-	e, ok := l.Ledger.Entry(table)
-	return ok && e.Status.Open() && !e.Request.Filled()
+// holdBack keeps an update that leaves values out from a table that is being filled; of one that changes the
+// key it leaves the deletion of the old row. held says that the row is not to be emitted.
+func (s *stream) holdBack(rel *streamed, row *pipeline.Row) (held bool, err error) {
+	if s.live == nil || !rel.partial || row.Op != pipeline.Update || row.Complete() {
+		return false, nil
+	}
+	held, declare := s.hole(rel.name, row)
+	if !held {
+		return false, nil
+	}
+	if declare {
+		if err := s.declareHoles(s.ctx, rel.name, s.identity.position(s.endLSN)); err != nil {
+			return true, err
+		}
+	}
+	if !row.KeyChanged() {
+		return true, nil
+	}
+	row.Op, row.Values = pipeline.Delete, nil
+	return false, nil
 }
 
 // void says that what was read of a table before the open transaction does not count.

@@ -93,6 +93,7 @@ func (s *stream) resnapshot(t *table, why string) error {
 	name := t.Schema.Name()
 	s.set(t)
 	s.void(name)
+	s.fill(name)
 	s.request(snapshot.Request{Table: name, Reason: snapshot.ForLost, Asked: time.Now().UTC(), Replace: true})
 	return nil
 }

@@ -21,6 +21,8 @@ type streamed struct {
 	filter *expr.Where
 	plan   []int  // index of each tuple column in the schema; -1: left out
 	inKey  []bool // for each tuple column: it belongs to the replica identity
+
+	partial bool // the last row filled left values out
 }
 
 // relation handles a description. The schema stays the same pointer as long as nothing that it says
@@ -278,7 +280,7 @@ func (s *stream) typeOf(ctx context.Context, c pgoutput.RelationColumn, row func
 
 // fill makes row what the message says. data is the message in the batch's memory.
 func (rel *streamed) fill(a *pipeline.Arena, row *pipeline.Row, d *pgoutput.Decoder, data []byte) (err error) {
-	row.Schema = rel.schema
+	row.Schema, rel.partial = rel.schema, false
 	switch d.Kind {
 	case pgoutput.Insert:
 		row.Op = pipeline.Insert
@@ -322,7 +324,7 @@ func (rel *streamed) tuple(a *pipeline.Arena, cols []pgoutput.Column, data []byt
 		var err error
 		switch {
 		case c.Kind == pgoutput.Unchanged || keyOnly && !rel.inKey[n]:
-			out[i] = pipeline.AbsentValue
+			out[i], rel.partial = pipeline.AbsentValue, true
 		case c.Kind == pgoutput.Text:
 			out[i], err = rel.dec.TextOwned(a, i, c.Bytes(data))
 		case c.Kind == pgoutput.Binary:
