@@ -107,3 +107,26 @@ sink "discard" "nowhere" {
 }
 `, snapshot)
 }
+
+// mariaCopyConfig goes from MariaDB to PostgreSQL; load is the sink's block of that name, or nothing.
+func mariaCopyConfig(snapshot, load string) string {
+	return fmt.Sprintf(`
+pipeline "bench" {
+  state "sink" {
+    sink = sink.copy
+  }
+}
+source "mariadb" "orders" {
+  dsn      = env("MARIADB")
+  tables   = ["bench.orders"]
+  snapshot = %q
+  workers  = 2
+}
+sink "postgres" "copy" {
+  from = source.orders
+  dsn  = env("TARGET")
+  into = "public.${table.name}"
+  %s
+}
+`, snapshot, load)
+}

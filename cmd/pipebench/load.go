@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pipe-cdc/pipe/pipeline/pipetest/server"
+)
+
+// loadColumns are the columns of the table that pipe makes of mariaTable, for the tables that it is
+// compared with.
+const loadColumns = `id bigint NOT NULL, customer integer NOT NULL, kind integer NOT NULL, quantity integer NOT NULL,
+	amount numeric(12,2) NOT NULL, code text NOT NULL, note text, placed_at timestamptz NOT NULL, express boolean NOT NULL,
+	attributes text`
+
+// loadIndexes are the secondary indexes, as MariaDB has them and as they are made by hand.
+const (
+	mariaIndexes = "CREATE INDEX by_customer ON orders (customer, id); CREATE INDEX by_time ON orders (placed_at)"
+	loadKey      = "ALTER TABLE orders ADD PRIMARY KEY (id)"
+	loadCustomer = "CREATE INDEX ON orders (customer, id)"
+	loadTime     = "CREATE INDEX ON orders (placed_at)"
+)
+
+// loadSelect reads mariaTable so that its rows are COPY's text.
+const loadSelect = "SET time_zone = '+00:00'; SELECT id, customer, kind, quantity, amount, code, note, placed_at, express + 0, attributes FROM bench.orders"
+
+// mariaLoad measures MariaDB -> PostgreSQL: a first load with the key and two indexes, beside mariadb -q
+// piped into COPY with the indexes made afterwards; and changes, beside the best single statement.
+func mariaLoad(ctx context.Context, b *bench) error {
+	m, err := server.StartMariaDB(ctx, server.MariaDBConfig{Settings: []string{"innodb_buffer_pool_size=1G", "innodb_flush_log_at_trx_commit=2"}})
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	if _, err := m.Query(ctx, "", "CREATE DATABASE bench; USE bench; "+mariaTable+"; "+mariaIndexes); err != nil {
+		return err
+	}
+	if err := b.mariaStart(ctx, m); err != nil {
+		return err
+	}
+	say("writing %d rows in transactions of %d", b.rows, applyBatch)
+	var batches []string
+	for first := 1; first <= b.rows; first += applyBatch {
+		last := min(first+applyBatch-1, b.rows)
+		if _, err := m.Query(ctx, "bench", "INSERT INTO orders "+mariaRows(first, last)); err != nil {
+			return err
+		}
+		text, err := m.Query(ctx, "bench", fmt.Sprintf("%s WHERE id BETWEEN %d AND %d", loadSelect, first, last))
+		if err != nil {
+			return err
+		}
+		batches = append(batches, text)
+	}
+	if _, err := m.Query(ctx, "bench", "ANALYZE TABLE orders"); err != nil {
+		return err
+	}
+	for range b.rounds {
+		for _, keys := range []string{"new keys", "existing keys"} {
+			if err := b.mariaApplyRound(ctx, m, keys, batches); err != nil {
+				return err
+			}
+		}
+	}
+	for range b.rounds {
+		if err := b.mariaLoadRound(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mariaLoadRound loads the table by hand and by pipe, logged and not.
+func (b *bench) mariaLoadRound(ctx context.Context, m *server.MariaDB) error {
+	workload := fmt.Sprintf("MariaDB, load of %d rows and 3 indexes", b.rows)
+	const byHand = "mariadb -q | COPY"
+	if err := b.emptyTarget(ctx); err != nil {
+		return err
+	}
+	say("%s: %s, then the indexes", workload, byHand)
+	s, err := timed(ctx, []string{"PGTZ=UTC"}, "bash", "-c", b.loadScript(m))
+	if err != nil {
+		return err
+	}
+	if err := b.checkLoad(ctx, byHand); err != nil {
+		return err
+	}
+	b.results.add(workload, byHand, b.rows, s, target{})
+	least := target{reader: byHand, rate: 1.5, rss: rssMax}
+	for _, way := range []struct{ reader, attributes string }{
+		{"pipe, two workers", ""}, {"pipe, two workers, unlogged", "unlogged = true"},
+	} {
+		if err := b.emptyTarget(ctx); err != nil {
+			return err
+		}
+		b.runs++
+		say("%s: %s", workload, way.reader)
+		s, err := b.pipe(ctx, mariaCopyConfig("only", "load {\n    "+way.attributes+"\n  }"), "MARIADB="+m.DSN("bench"))
+		if err != nil {
+			return err
+		}
+		if err := b.checkLoad(ctx, way.reader); err != nil {
+			return err
+		}
+		b.results.add(workload, way.reader, b.rows, s, least)
+	}
+	return nil
+}
+
+// emptyTarget leaves nothing of an earlier run in the target.
+func (b *bench) emptyTarget(ctx context.Context) error {
+	return b.exec(ctx, "target", "DROP TABLE IF EXISTS orders", "DROP SCHEMA IF EXISTS pipe CASCADE", "CHECKPOINT")
+}
+
+// loadScript is the load by hand in its best order: rows first, then the key, then both indexes side by
+// side, then ANALYZE.
+func (b *bench) loadScript(m *server.MariaDB) string {
+	psql := fmt.Sprintf("'%s' -X -q -v ON_ERROR_STOP=1 -d '%s'", filepath.Join(b.pg.BinDir, "psql"), b.dsn("target"))
+	return fmt.Sprintf(`set -e -o pipefail
+%[1]s -c 'CREATE TABLE orders (%[2]s)'
+mariadb %[3]s -q --skip-column-names -e "%[4]s" | %[1]s -c "COPY orders FROM STDIN (NULL 'NULL')"
+%[1]s -c '%[5]s'
+%[1]s -c '%[6]s' &
+%[1]s -c '%[7]s'
+wait $!
+%[1]s -c 'ANALYZE orders'`, psql, loadColumns, strings.Join(mariaArgs(m), " "), loadSelect, loadKey, loadCustomer, loadTime)
+}
+
+// checkLoad holds that all rows and indexes are there, and that the table is logged.
+func (b *bench) checkLoad(ctx context.Context, reader string) error {
+	got, err := b.text(ctx, "target", `SELECT (SELECT count(*) FROM orders) || ' rows, ' || count(*) || ' indexes, ' || min(relpersistence::text)
+		FROM pg_index JOIN pg_class c ON c.oid = indrelid WHERE indrelid = 'orders'::regclass`)
+	want := strconv.Itoa(b.rows) + " rows, 3 indexes, p"
+	if err == nil && got != want {
+		err = fmt.Errorf("%s left %s, want %s", reader, got, want)
+	}
+	return err
+}
+
+// mariaStart gives the stream the position that every measured run begins from.
+func (b *bench) mariaStart(ctx context.Context, m *server.MariaDB) error {
+	if err := b.exec(ctx, "target", "CREATE TABLE orders ("+loadColumns+", PRIMARY KEY (id))"); err != nil {
+		return err
+	}
+	if _, err := b.pipe(ctx, mariaCopyConfig("never", ""), "MARIADB="+m.DSN("bench")); err != nil {
+		return err
+	}
+	return b.exec(ctx, "target", "CREATE TABLE began AS SELECT stream, position FROM pipe.checkpoint")
+}
+
+// mariaApplyRound runs the statement alone and then pipe, each on an empty table or on a full one.
+func (b *bench) mariaApplyRound(ctx context.Context, m *server.MariaDB, keys string, batches []string) error {
+	workload := fmt.Sprintf("MariaDB, changes: %d rows, %s", b.rows, keys)
+	if err := b.resetApplied(ctx, keys, batches); err != nil {
+		return err
+	}
+	say("%s: COPY + INSERT ON CONFLICT alone", workload)
+	start := time.Now()
+	if err := b.upsertAlone(ctx, batches); err != nil {
+		return err
+	}
+	b.results.add(workload, "single statement", b.rows, sample{wall: time.Since(start)}, target{})
+	if err := b.resetApplied(ctx, keys, batches); err != nil {
+		return err
+	}
+	b.runs++
+	say("%s: pipe", workload)
+	s, err := b.pipe(ctx, mariaCopyConfig("never", ""), "MARIADB="+m.DSN("bench"))
+	if err != nil {
+		return err
+	}
+	if got, err := b.text(ctx, "target", "SELECT count(*)::text FROM orders"); err != nil || got != strconv.Itoa(b.rows) {
+		return fmt.Errorf("pipe left %s rows, want %d (%v)", got, b.rows, err)
+	}
+	b.results.add(workload, "pipe -> postgres", b.rows, s, target{reader: "single statement", rate: 0.85, rss: rssMax})
+	return nil
+}
+
+// resetApplied leaves the target's table empty, or full where the keys should be there already, and the
+// stream where it began.
+func (b *bench) resetApplied(ctx context.Context, keys string, batches []string) error {
+	err := b.exec(ctx, "target", "TRUNCATE orders",
+		"UPDATE pipe.checkpoint c SET position = b.position FROM began b WHERE b.stream = c.stream")
+	if err != nil || keys == "new keys" {
+		return err
+	}
+	conn, err := pgconn.Connect(ctx, b.dsn("target"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	for _, text := range batches {
+		if _, err := conn.CopyFrom(ctx, strings.NewReader(text), "COPY orders FROM STDIN"); err != nil {
+			return err
+		}
+	}
+	_, err = conn.Exec(ctx, "CHECKPOINT").ReadAll()
+	return err
+}
