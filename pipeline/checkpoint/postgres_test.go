@@ -65,6 +65,26 @@ func TestSaveChangesLittle(t *testing.T) {
 	}
 }
 
+func TestPeekPostgres(t *testing.T) {
+	dsn := server.Database(t)
+	if cp, made, err := PeekPostgres(t.Context(), testServer(dsn)); err != nil || len(cp) != 0 || made {
+		t.Fatalf("%v, %v", cp, err)
+	}
+	if got := pipetest.QueryText(t, dsn, "SELECT count(*) FROM pg_namespace WHERE nspname = 'pipe'"); got[0][0] != "0" {
+		t.Error("looking made the schema")
+	}
+	p := openPostgres(t, testServer(dsn))
+	if err := p.Save(t.Context(), pipeline.Checkpoint{"source.a/wal": "1"}); err != nil {
+		t.Fatal(err)
+	}
+	if cp, _, err := PeekPostgres(t.Context(), testServer(dsn)); err != nil || cp["source.a/wal"] != "1" {
+		t.Errorf("%v, %v", cp, err)
+	}
+	if err := p.Save(t.Context(), pipeline.Checkpoint{}); err != nil {
+		t.Errorf("looking took the pipeline: %v", err)
+	}
+}
+
 // TestTwoPipelines: pipelines of one schema have nothing in common.
 func TestTwoPipelines(t *testing.T) {
 	s := testServer(server.Database(t))
