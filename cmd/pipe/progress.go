@@ -55,6 +55,31 @@ func (p *progress) source(r *pipeline.Report, now time.Time) string {
 	if r.LagBytes > 0 || r.LagTime > 0 {
 		out += ", " + behind(r)
 	}
+	if again := rereading(r); again != "" {
+		out += ", " + again
+	}
+	return out
+}
+
+// rereading describes tables that are read beside the stream: "reading public.orders 43%".
+func rereading(r *pipeline.Report) string {
+	var open []*pipeline.TableReport
+	for i := range r.Tables {
+		if !r.Tables[i].Done {
+			open = append(open, &r.Tables[i])
+		}
+	}
+	switch {
+	case len(open) == 0:
+		return ""
+	case len(open) > 1:
+		return fmt.Sprintf("reading %d tables", len(open))
+	}
+	t := open[0]
+	out := fmt.Sprintf("reading %s, %s rows", t.Name, grouped(t.Rows))
+	if t.Estimate > 0 {
+		out = fmt.Sprintf("reading %s %.0f%%", t.Name, 100*min(float64(t.Rows)/float64(t.Estimate), 0.99))
+	}
 	return out
 }
 

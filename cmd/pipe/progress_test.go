@@ -26,6 +26,8 @@ func TestProgressLine(t *testing.T) {
 		p.line(start.Add(5*time.Second), stats(2000, tables(1000, 1000), start)),
 		p.line(start.Add(6*time.Second), stats(2_500_000, pipeline.Report{Phase: "streaming", LagBytes: 1_234_567, LagTime: 3 * time.Second}, start.Add(6*time.Second))),
 		p.line(start.Add(7*time.Second), stats(2_500_000, pipeline.Report{Phase: "streaming"}, start.Add(6*time.Second))),
+		p.line(start.Add(8*time.Second), stats(2_500_000, pipeline.Report{Phase: "streaming", Tables: tables(1000, 1290).Tables}, time.Time{})),
+		p.line(start.Add(9*time.Second), stats(2_500_000, pipeline.Report{Phase: "streaming", Tables: tables(1, 1).Tables}, time.Time{})),
 	}
 	want := []string{
 		"0 rows/s · 0 rows · connecting",
@@ -33,6 +35,8 @@ func TestProgressLine(t *testing.T) {
 		"250 rows/s · 2,000 rows · snapshot 50%, 1 of 2 tables, about 4s left · saved 5s ago",
 		"2,498,000 rows/s · 2,500,000 rows · streaming, 1.2 MB and 3s behind · saved just now",
 		"0 rows/s · 2,500,000 rows · streaming · saved 1s ago",
+		"0 rows/s · 2,500,000 rows · streaming, reading b 43%",
+		"0 rows/s · 2,500,000 rows · streaming, reading 2 tables",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

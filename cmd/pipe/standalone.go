@@ -118,8 +118,12 @@ var errStandby = errors.New("another process reads")
 func (r *runner) watchStandby(ctx context.Context, cancel context.CancelCauseFunc) {
 	since := time.Time{}
 	for pauseFor(ctx, waitEvery) {
+		status := r.control.Status()
 		standby := ""
-		for _, s := range r.control.Status().Sources {
+		if status.Phase == control.Starting {
+			standby = "state" // which waits for its lease
+		}
+		for _, s := range status.Sources {
 			if s.Phase == "standby" {
 				standby = s.Address
 			}
@@ -131,7 +135,7 @@ func (r *runner) watchStandby(ctx context.Context, cancel context.CancelCauseFun
 			since = time.Now()
 		case time.Since(since) > standbyLimit:
 			cancel(&pipeline.Error{Node: standby, Class: pipeline.Environment,
-				Err:  fmt.Errorf("%w what this source would", errStandby),
+				Err:  fmt.Errorf("waited %s: %w what this one would", standbyLimit, errStandby),
 				Hint: "The pipeline seems to run on another host: run pipe snapshot there, with the same file."})
 			return
 		}

@@ -159,6 +159,9 @@ func printLedger(w io.Writer, sources []control.Source) {
 }
 
 func printStored(w io.Writer, s *storedState) {
+	if s.Note != "" {
+		fmt.Fprintln(w, printable(s.Note))
+	}
 	if len(s.Positions) == 0 {
 		fmt.Fprintln(w, "nothing is stored: it has never run")
 		return

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/checkpoint"
 	"github.com/pipe-cdc/pipe/pipeline/config"
 	"github.com/pipe-cdc/pipe/pipeline/control"
 	"github.com/pipe-cdc/pipe/pipeline/match"
@@ -15,17 +16,20 @@ import (
 type storedState struct {
 	Sources   []control.Source  `json:"sources"`   // what the ledger says
 	Positions map[string]string `json:"positions"` // of the other streams, by qualified name
+	Note      string            `json:"note,omitempty"`
 }
 
 func readStored(ctx context.Context, c *config.Config) (*storedState, error) {
-	in := &inspector{config: c}
-	state, err := in.state(ctx)
-	if err != nil {
+	out := &storedState{Sources: []control.Source{}, Positions: map[string]string{}}
+	saved, err := savedPositions(ctx, c)
+	if saved == nil {
 		return nil, err
 	}
-	out := &storedState{Sources: []control.Source{}, Positions: map[string]string{}}
+	if err != nil {
+		out.Note = "a sink keeps positions too, but cannot be asked, so that a start may begin earlier: " + err.Error()
+	}
 	for _, n := range c.Kind("source") {
-		cp := state.saved.Of(n.Address)
+		cp := saved.Of(n.Address)
 		l, err := snapshot.LoadLedger(cp)
 		if err != nil {
 			return nil, at(n.Address, err)
@@ -41,6 +45,25 @@ func readStored(ctx context.Context, c *config.Config) (*storedState, error) {
 		}
 	}
 	return out, nil
+}
+
+// savedPositions returns where a start would begin; where a sink cannot be asked, what the state file
+// has, and the error.
+func savedPositions(ctx context.Context, c *config.Config) (pipeline.Checkpoint, error) {
+	in := &inspector{config: c}
+	state, err := in.state(ctx)
+	if err == nil {
+		return state.saved, nil
+	}
+	s := c.Settings
+	if s.State.Kind != "file" || !unreachable(err) {
+		return nil, err
+	}
+	cp, peeked := checkpoint.PeekFile(ctx, s.State.Path, s.Name)
+	if peeked != nil {
+		return nil, peeked
+	}
+	return cp, err
 }
 
 func isTable(s pipeline.Stream) bool {

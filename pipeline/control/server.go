@@ -107,7 +107,11 @@ func (s *Server) serveSocket(ctx context.Context) {
 			return
 		}
 		if text := err.Error(); text != said {
-			s.options.Log.Warn("no control socket: pipe snapshot and pipe status cannot reach this process",
+			level := slog.LevelWarn
+			if errors.Is(err, errTaken) {
+				level = slog.LevelInfo // a standby, or a second process that is about to be refused
+			}
+			s.options.Log.Log(ctx, level, "no control socket: pipe snapshot and pipe status cannot reach this process",
 				"socket", s.options.Socket, "error", text)
 			said = text
 		}

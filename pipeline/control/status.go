@@ -139,15 +139,18 @@ func reported(r *pipeline.TableReport) Table {
 	return t
 }
 
+// mostShare is what a table that is being read shows at most: estimates may be too low.
+const mostShare = 0.99
+
 // Share returns how much of the table was read, from 0 to 1, or -1 where that cannot be told.
 func (t *Table) Share() float64 {
 	switch {
 	case t.Status == snapshot.Done:
 		return 1
 	case t.Estimate > 0:
-		return min(float64(t.Rows)/float64(t.Estimate), 1)
+		return min(float64(t.Rows)/float64(t.Estimate), mostShare)
 	case t.Chunks > 0:
-		return float64(t.ChunksDone) / float64(t.Chunks)
+		return min(float64(t.ChunksDone)/float64(t.Chunks), mostShare)
 	}
 	return -1
 }
