@@ -53,15 +53,7 @@ func (r *runner) copied(ctx context.Context, tables []*table, out pipeline.Outpu
 // consistent point, and what is left is read beside it. ok is false where that cannot be.
 func (r *runner) startAttempted(ctx context.Context, s *slot, from pipeline.Checkpoint, out pipeline.Output) (at uint64,
 	ok bool, err error) {
-	a, err := snapshot.ParseAttempt(from[snapshot.AttemptStream])
-	if err != nil {
-		return 0, false, nil
-	}
-	at, of, known := attemptPoint(a)
-	if !known || of != r.identity || at > r.server.Flushed || s == nil || s.refuse(r.config, r.server.Database) != nil {
-		return 0, false, nil
-	}
-	if s.Confirmed == 0 || s.Confirmed > at || !whole(from, a) || !r.resumable() {
+	if at, ok = r.goesOn(s, from); !ok {
 		return 0, false, nil
 	}
 	left := 0
@@ -80,6 +72,19 @@ func (r *runner) startAttempted(ctx context.Context, s *slot, from pipeline.Chec
 		return 0, false, err
 	}
 	return at, true, forgetAttempt(ctx, out, snapshot.Left(from))
+}
+
+// goesOn returns the consistent point of an initial snapshot that was not finished, if it can be gone on with.
+func (r *runner) goesOn(s *slot, from pipeline.Checkpoint) (at uint64, ok bool) {
+	a, err := snapshot.ParseAttempt(from[snapshot.AttemptStream])
+	if err != nil {
+		return 0, false
+	}
+	at, of, known := attemptPoint(a)
+	if !known || of != r.identity || at > r.server.Flushed || s == nil || s.refuse(r.config, r.server.Database) != nil {
+		return 0, false
+	}
+	return at, s.Confirmed != 0 && s.Confirmed <= at && whole(from, a) && r.resumable()
 }
 
 // resumable reports whether the ledger knows what is left of every table, and all of it can be read beside

@@ -9,16 +9,27 @@ import (
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
 
+// course is how a start begins.
+type course uint8
+
+const (
+	courseFirst   course = iota // with a snapshot of everything
+	courseResume                // from the saved position
+	courseFinish                // with what is left of a first snapshot
+	courseAnew                  // with a new slot, beside which everything is read again
+	courseRefused               // not at all
+)
+
 // planner finds out what a start would do.
 type planner struct {
 	*runner
 	saved  pipeline.Checkpoint
-	ledger *snapshot.Ledger
 	have   *slot
-	// lost is why the saved position is of no use; nil where it is good, or there is none.
-	lost  error
-	sizes map[string]spec.Size
-	steps []spec.Step
+	course course
+	why    string // the rows of all tables are read; "": each has its own reason
+	begin  string // LSN that the stream begins at, "" where it is not known before
+	sizes  map[string]spec.Size
+	steps  []spec.Step
 }
 
 // Plan says what a start would make, read and forget; see spec.Planner.
@@ -39,12 +50,17 @@ func (c *Config) Plan(ctx context.Context, env spec.Env, in spec.PlanInput) ([]s
 func (p *planner) add(s spec.Step) { p.steps = append(p.steps, s) }
 
 func (p *planner) refuse(what, name string, err error) {
-	s := spec.Step{Verb: spec.Refuse, What: what, Name: name, Why: err.Error(), SQL: pipeline.HintOf(err)}
+	s := spec.Step{Verb: spec.Refuse, What: what, Name: name, Why: reason(err), SQL: pipeline.HintOf(err)}
+	p.add(s)
+}
+
+// reason is what an error says without its place and hint.
+func reason(err error) string {
 	var e *pipeline.Error
 	if errors.As(err, &e) && e.Err != nil {
-		s.Why = e.Err.Error()
+		return e.Err.Error()
 	}
-	p.add(s)
+	return err.Error()
 }
 
 func (p *planner) plan(ctx context.Context) (err error) {
@@ -68,7 +84,7 @@ func (p *planner) plan(ctx context.Context) (err error) {
 		if err := p.publication(ctx, streamed); err != nil {
 			return err
 		}
-		if err := p.position(ctx); err != nil {
+		if err := p.chart(ctx); err != nil {
 			return err
 		}
 		p.planSlot()
@@ -76,8 +92,10 @@ func (p *planner) plan(ctx context.Context) (err error) {
 	for _, t := range p.tables {
 		p.table(t)
 	}
-	p.removed()
-	if len(streamed) > 0 {
+	if p.course != courseFirst {
+		p.removed()
+	}
+	if len(streamed) > 0 && p.course != courseRefused {
 		p.follow()
 	}
 	return nil
@@ -118,90 +136,99 @@ func (p *planner) publication(ctx context.Context, tables []*table) error {
 	return nil
 }
 
-// position checks the saved position as a start does.
-func (p *planner) position(ctx context.Context) (err error) {
-	saved, ok := p.saved[walStream]
-	if !ok {
-		return nil
-	}
+// chart finds out how a start begins, as start does.
+func (p *planner) chart(ctx context.Context) (err error) {
 	if p.repl, p.socket, err = p.config.connectReplication(ctx); err != nil {
 		return err
 	}
 	if p.identity, err = identify(ctx, p.repl); err != nil {
 		return err
 	}
-	_, p.lost = p.resume(saved, p.have)
+	saved, ok := p.saved[walStream]
+	if !ok {
+		p.chartFirst()
+		return nil
+	}
+	at, err := p.resume(saved, p.have)
+	if errors.Is(err, errLost) {
+		cause := reason(err)
+		if err = p.rereads(err, p.have); err == nil {
+			p.course, p.why = courseAnew, "the saved position is lost: "+cause
+			return nil
+		}
+	}
+	if err != nil {
+		p.course = courseRefused
+		p.refuse("stream", "", err)
+		return nil
+	}
+	p.course, p.begin = courseResume, formatLSN(at)
 	return nil
+}
+
+// chartFirst finds out how a start begins that has no position in the stream.
+func (p *planner) chartFirst() {
+	if p.lost(p.saved) {
+		p.course, p.why = courseAnew, "the saved position was lost"
+		return
+	}
+	if at, ok := p.goesOn(p.have, p.saved); ok {
+		p.course, p.begin = courseFinish, formatLSN(at)
+		return
+	}
+	p.why = "first start"
+	if attempted(p.saved) || !p.ledger.Empty() {
+		p.why = "an earlier snapshot was not finished: it starts over"
+	}
 }
 
 // planSlot plans what becomes of the slot.
 func (p *planner) planSlot() {
-	s := spec.Step{What: "slot", Name: p.config.Slot}
-	create := "CREATE_REPLICATION_SLOT " + quoteName(p.config.Slot) + " LOGICAL pgoutput"
-	_, resumed := p.saved[walStream]
-	begins := !resumed || p.lost != nil && p.rereads()
-	wanted := len(withoutPolicy(p.tables, policyNever)) > 0
+	s := spec.Step{Verb: spec.Create, What: "slot", Name: p.config.Slot, Why: "it does not exist",
+		SQL: "CREATE_REPLICATION_SLOT " + quoteName(p.config.Slot) + " LOGICAL pgoutput"}
+	drop := spec.Step{Verb: spec.Drop, What: "slot", Name: p.config.Slot, Why: "it belongs to no saved position",
+		SQL: "SELECT pg_drop_replication_slot(" + quoteLiteral(p.config.Slot) + ")"}
+	beside := p.course == courseFirst && len(withoutPolicy(p.tables, policyNever)) == 0 || !p.config.creates("slot")
 	switch {
-	case p.lost != nil && !begins:
-		p.refuse("stream", "", p.lost)
+	case p.course == courseRefused:
 		return
-	case p.have != nil && !begins:
-		s.Verb, s.Why = spec.Keep, "changes are read from it"
-	case !p.config.creates("slot") && p.have == nil:
+	case p.course == courseResume, p.course == courseFinish:
+		s = spec.Step{Verb: spec.Keep, What: "slot", Name: p.config.Slot, Why: "changes are read from it"}
+	case p.have == nil && !p.config.creates("slot"):
+		p.course = courseRefused
 		p.refuse("slot", p.config.Slot, p.config.missingSlot())
 		return
-	case p.have != nil && (!wanted || !p.config.creates("slot")):
+	case p.have != nil && beside:
 		if err := p.have.refuse(p.config, p.server.Database); err != nil {
+			p.course = courseRefused
 			p.refuse("slot", p.config.Slot, err)
 			return
 		}
-		s.Verb, s.Why = spec.Keep, "it was made by somebody else, and the stream begins there"
+		s = spec.Step{Verb: spec.Keep, What: "slot", Name: p.config.Slot, Why: "it was made by somebody else"}
+		if p.course == courseAnew || len(withoutPolicy(p.tables, policyNever)) == 0 {
+			p.begin = formatLSN(p.have.Confirmed)
+		}
 	case p.have != nil:
-		p.add(spec.Step{Verb: spec.Drop, What: "slot", Name: p.config.Slot,
-			Why: "it belongs to no saved position, so the snapshot is taken anew",
-			SQL: "SELECT pg_drop_replication_slot(" + quoteLiteral(p.config.Slot) + ")"})
-		s.Verb, s.Why, s.SQL = spec.Create, "to begin where the snapshot is taken", create
-	default:
-		s.Verb, s.Why, s.SQL = spec.Create, "it does not exist", create
+		p.add(drop)
+		s.Why = "the stream begins anew"
 	}
 	p.add(s)
 }
 
-// rereads reports whether a start begins anew where the position is lost: only if every streamed table's
-// policy says so.
-func (p *planner) rereads() bool {
-	for _, t := range withoutPolicy(p.tables, policyOnly) {
-		if policy := policyOf(t); policy != snapshot.WhenNeeded && policy != snapshot.Always {
-			return false
-		}
-	}
-	return true
-}
-
-// policyOf is the table's policy; the configuration has checked the name.
-func policyOf(t *table) snapshot.Policy {
-	policy, err := snapshot.ParsePolicy(t.Policy)
-	if err != nil {
-		return snapshot.Initial
-	}
-	return policy
-}
-
 // follow says where the stream of changes begins.
 func (p *planner) follow() {
-	saved, ok := p.saved[walStream]
-	s := spec.Step{Verb: spec.Follow, What: "stream", Name: string(walStream), Why: "from where the snapshot is taken"}
+	s := spec.Step{Verb: spec.Follow, What: "stream", Name: string(walStream), Place: p.begin}
 	switch {
-	case p.lost != nil && !p.rereads():
-		return
-	case p.lost != nil:
-	case ok:
+	case p.course == courseResume:
 		s.Why = "from the saved position"
-		if lsn, _, err := parsePosition(saved); err == nil {
-			s.Place = formatLSN(lsn)
-		}
-	case p.have != nil && len(withoutPolicy(p.tables, policyNever)) == 0:
-		s.Why, s.Place = "from the slot's position", formatLSN(p.have.Confirmed)
+	case p.course == courseFinish:
+		s.Why = "from where the snapshot was taken"
+	case p.begin != "":
+		s.Why = "from the slot's position"
+	case p.course == courseAnew:
+		s.Why = "from where the slot is made"
+	default:
+		s.Why = "from where the snapshot is taken"
 	}
 	p.add(s)
 }

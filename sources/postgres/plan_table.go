@@ -3,7 +3,6 @@ package postgres
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pipe-cdc/pipe/pipeline"
@@ -13,44 +12,48 @@ import (
 
 // table plans what becomes of a table's rows.
 func (p *planner) table(t *table) {
-	name := t.Schema.Name()
-	s := spec.Step{Verb: spec.Keep, What: "rows", Name: name}
-	if stream := rewrittenStream(t); p.saved[stream] != "" && p.config.Rewrites != rewritesIgnore {
-		p.refuse("rows", name, stopped(t.String(), "it was rewritten"))
-		return
-	}
-	_, started := p.saved[walStream]
-	e, known := p.ledger.Entry(name)
-	policy := policyOf(t)
+	s := spec.Step{Verb: spec.Read, What: "rows", Name: t.Schema.Name()}
+	e, known := p.ledger.Entry(s.Name)
+	_, done := p.saved[walStream]
+	rewritten := p.saved[pipeline.Stream(rewritePrefix+t.String())]
 	switch {
-	case policy == snapshot.Never:
-		s.Why = `snapshot = "never"`
+	case t.Policy == policyNever:
+		s.Verb, s.Why = spec.Keep, `snapshot = "never"`
+	case t.Policy == policyOnly && done:
+		s.Verb, s.Why = spec.Keep, "its rows were read before"
+	case p.why != "":
+		s.Why = p.why
+	case p.course == courseResume && rewritten != "" && p.config.Rewrites != rewritesIgnore && !readSince(&e, rewritten):
+		if !e.Status.Open() && !p.mayReadAgain(t.String()) {
+			p.refuse("rows", s.Name, stopped(t.String(), "it was rewritten"))
+			return
+		}
+		s.Why = "it was rewritten"
 	case known && e.Status.Open():
 		s.Verb, s.Why = spec.Finish, unfinished(&e)
-	case p.lost != nil && policy == snapshot.WhenNeeded:
-		s.Verb, s.Why = spec.Read, "the saved position is lost: "+reason(p.lost)
-	case policy == snapshot.Always:
-		s.Verb, s.Why = spec.Read, `snapshot = "always"`
+	case t.Policy == policyAlways:
+		s.Why = `snapshot = "always"`
 	case known && len(e.Queue) > 0:
-		s.Verb, s.Why = spec.Read, "somebody asked for it"
+		s.Why = "somebody asked for it"
 	case known:
-		s.Why = settled(&e)
-	case !started && (attempted(p.saved) || !p.ledger.Empty()):
-		s.Verb, s.Why = spec.Read, "an earlier snapshot was not finished: it starts over"
-	case !started:
-		s.Verb, s.Why = spec.Read, "first start"
+		s.Verb, s.Why = spec.Keep, settled(&e)
+	case p.ledger.Empty() && done:
+		s.Verb, s.Why = spec.Keep, "its rows were read before"
 	case p.ledger.Empty():
-		s.Why = "its rows were read before"
+		s.Why = "first start"
 	default:
-		s.Verb, s.Why = spec.Read, "it was added"
+		s.Why = "it was added"
 	}
-	if size, ok := p.sizes[name]; ok && s.Verb.Changes() {
+	if size, ok := p.sizes[s.Name]; ok && s.Verb.Changes() {
 		s.Size = &size
 	}
 	p.add(s)
 }
 
-func rewrittenStream(t *table) pipeline.Stream { return pipeline.Stream(rewritePrefix + t.String()) }
+// readSince reports whether a table was read after it was rewritten.
+func readSince(e *snapshot.Entry, rewritten pipeline.Position) bool {
+	return e.Status == snapshot.Done && e.Fence >= rewritten
+}
 
 // unfinished says how far a snapshot is.
 func unfinished(e *snapshot.Entry) string {
@@ -74,12 +77,6 @@ func settled(e *snapshot.Entry) string {
 		return "its rows were read"
 	}
 	return "its rows were read, " + e.Ended.UTC().Format(time.DateOnly)
-}
-
-// reason is an error without its hint, in one line.
-func reason(err error) string {
-	text, _, _ := strings.Cut(err.Error(), ". ")
-	return text
 }
 
 // removed plans what becomes of tables that are known and not read any more.

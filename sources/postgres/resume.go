@@ -104,9 +104,9 @@ type lostError struct{ error }
 
 func (e lostError) Unwrap() []error { return []error{e.error, errLost} }
 
-// lose records that the tables are read again, and that there is no position in the stream, if every table's
-// policy allows it; else it returns the cause, naming the others.
-func (r *runner) lose(ctx context.Context, cause error, s *slot, out pipeline.Output) error {
+// rereads returns the cause for which a position was lost, naming the tables that are in the way, unless every
+// table's policy allows to read it again.
+func (r *runner) rereads(cause error, s *slot) error {
 	streamed := withoutPolicy(r.tables, policyOnly)
 	var others, keyless []string
 	for _, t := range streamed {
@@ -130,6 +130,16 @@ func (r *runner) lose(ctx context.Context, cause error, s *slot, out pipeline.Ou
 	if !r.config.creates("slot") && s == nil {
 		return cause
 	}
+	return nil
+}
+
+// lose records that the tables are read again, and that there is no position in the stream, if every table's
+// policy allows it; else it returns the cause.
+func (r *runner) lose(ctx context.Context, cause error, s *slot, out pipeline.Output) error {
+	if err := r.rereads(cause, s); err != nil {
+		return err
+	}
+	streamed := withoutPolicy(r.tables, policyOnly)
 	r.env.Log.Warn("the position in the stream is lost: every table is read again, and the stream starts anew", "cause",
 		cause, "tables", len(streamed))
 	for _, t := range streamed {
