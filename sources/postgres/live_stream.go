@@ -180,10 +180,10 @@ func (s *stream) mergePiece(p *snapshot.Piece, lsn uint64, at pipeline.Position)
 	}
 	s.marked = max(s.marked, lsn)
 	b.Mark(at)
-	s.Merged(p, at)
-	if b.Ripe() || s.out.Idle() {
-		return s.emit()
+	if err := s.emit(); err != nil { // before Merged: a Drain knows nothing of what is in hand
+		return err
 	}
+	s.Merged(p, at)
 	return nil
 }
 
