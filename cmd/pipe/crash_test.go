@@ -79,6 +79,9 @@ sink "postgres" "copy" {
 
 	committed := recordedLedger(t, source)
 	t.Logf("seed %d: %d transactions, %d kills, %d positions looked at", seed, len(committed), crashLives, len(looks))
+	if len(looks) < crashLives/3 {
+		t.Errorf("only %d of %d lives were past the snapshot of the ledger", len(looks), crashLives)
+	}
 	for i, k := range looks {
 		for row, end := range committed {
 			if held := k.ledger[row]; held != (end <= k.position) {
@@ -140,8 +143,8 @@ func pipeCommand(t *testing.T, env []string, args ...string) (*exec.Cmd, *string
 	return cmd, log
 }
 
-// lookAtTarget reads the position and the ledger as one snapshot sees them; ok is false before the
-// initial snapshot is done.
+// lookAtTarget reads the position and the ledger as one snapshot sees them; ok is false before the initial
+// snapshot of the ledger is done: a crashed one is gone on with beside the stream.
 func lookAtTarget(t *testing.T, target string) (position uint64, ledger map[ledgerRow]bool, ok bool) {
 	t.Helper()
 	ctx := context.Background()
@@ -162,6 +165,12 @@ func lookAtTarget(t *testing.T, target string) (position uint64, ledger map[ledg
 	var text string
 	err = tx.QueryRow(ctx, "SELECT position FROM pipe.checkpoint WHERE stream LIKE '%/wal'").Scan(&text)
 	if err != nil {
+		return 0, nil, false
+	}
+	var done bool
+	err = tx.QueryRow(ctx, `SELECT position LIKE '%"status":"done"%' FROM pipe.checkpoint
+		WHERE stream LIKE '%/table/public.ledger'`).Scan(&done)
+	if err != nil || !done {
 		return 0, nil, false
 	}
 	ledger = map[ledgerRow]bool{}
