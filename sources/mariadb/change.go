@@ -166,7 +166,7 @@ func (s *stream) begin(h *binlog.Header, body []byte) error {
 	s.source.behind.Store(true)
 	s.source.lastTime.CompareAndSwap(0, s.tx.Time) // until something is emitted: the age of what is not
 	if g.holds() {
-		s.held.begin(g.XID, s.read)
+		s.held.begin(&g.Begin, s.read)
 	}
 	return nil
 }
@@ -183,6 +183,7 @@ func (s *stream) end(h *binlog.Header) error {
 	if s.done != nil && s.read.Covers(s.done) {
 		s.done = nil
 	}
+	s.abandon()
 	if g.skip {
 		return nil
 	}

@@ -36,7 +36,9 @@ type held struct {
 // prepared is one of them: its table map and rows events in order, those on file before those in
 // memory.
 type prepared struct {
-	before binlog.Set // the end of the group before it
+	gtid   binlog.GTID // of its XA PREPARE
+	lost   bool        // no outcome is awaited
+	before binlog.Set  // the end of the group before it
 	mem    []byte
 	file   *os.File
 	size   int64 // of the file
@@ -47,9 +49,10 @@ func newHeld(dir string, most int) held {
 }
 
 // begin opens a transaction. One of the same name must have ended, seen or not.
-func (h *held) begin(x binlog.XID, before binlog.Set) {
+func (h *held) begin(g *binlog.Begin, before binlog.Set) {
+	x := g.XID
 	h.drop(x)
-	h.last = &prepared{before: append(binlog.Set{}, before...)}
+	h.last = &prepared{gtid: g.GTID, before: append(binlog.Set{}, before...)}
 	h.byXID[x] = h.last
 }
 
@@ -192,7 +195,7 @@ func (h *held) close() {
 func (h *held) from() binlog.Set {
 	var first binlog.Set
 	for _, p := range h.byXID {
-		if first == nil || first.Covers(p.before) {
+		if !p.lost && (first == nil || first.Covers(p.before)) {
 			first = p.before
 		}
 	}

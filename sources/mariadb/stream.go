@@ -61,6 +61,8 @@ type stream struct {
 	done  binlog.Set        // groups up to here were delivered before; nil: that is behind us
 	held  held
 
+	recovered *recovered // nil: nothing of it is left to be looked at
+
 	merging merging        // of chunks that are read meanwhile
 	asks    sync.WaitGroup // what was asked for and is not saved
 	asking  context.Context
@@ -101,6 +103,11 @@ func (r *runner) stream(ctx context.Context, start place, out pipeline.Output) e
 		return err
 	}
 	defer s.held.close()
+	if start.held != nil {
+		if s.recovered, err = r.recoverXA(ctx); err != nil {
+			return err
+		}
+	}
 	if s.conn, err = s.dump(); err != nil {
 		return err
 	}

@@ -38,6 +38,55 @@ func (r *runner) begun(set binlog.Set) place {
 	return p
 }
 
+// recovered is what the server says of prepared XA transactions while it is read.
+type recovered struct {
+	before binlog.Set // those that were prepared up to here
+	alive  map[binlog.XID]bool
+	after  binlog.Set // the outcomes of those that are not alive are up to here
+}
+
+// recoverXA asks which XA transactions are prepared.
+func (r *runner) recoverXA(ctx context.Context) (*recovered, error) {
+	conn, err := r.config.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	out := &recovered{before: r.server.Position, alive: map[binlog.XID]bool{}}
+	err = eachRow(ctx, conn, "XA RECOVER", func(f *fields) {
+		format, gtrid, bqual, data := f.int64(), int(f.int64()), int(f.int64()), f.text()
+		if gtrid >= 0 && bqual >= 0 && gtrid+bqual == len(data) {
+			out.alive[binlog.XID{Format: uint32(format), GTrid: data[:gtrid], Bqual: data[gtrid:]}] = true
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	rows, err := conn.Query(ctx, "SELECT @@global.gtid_binlog_pos")
+	if err != nil {
+		return nil, err
+	}
+	out.after, err = binlog.ParseSet(rows[0][0].Text)
+	return out, err
+}
+
+// abandon finds transactions that were prepared, are so no more and have no outcome in the log: a
+// server that does not write through loses some when it crashes. The position no longer reaches back
+// for them; their rows stay until the end of the run, should an outcome come after all.
+func (s *stream) abandon() {
+	if s.recovered == nil || s.done != nil || !s.read.Covers(s.recovered.after) {
+		return
+	}
+	for x, p := range s.held.byXID {
+		if s.recovered.alive[x] || !s.recovered.before.Has(p.gtid) {
+			continue
+		}
+		p.lost = true
+		s.env.Log.Warn("the server has lost a prepared XA transaction, as in a crash: it is not waited for", "xid", x.String())
+	}
+	s.recovered = nil
+}
+
 // prepared handles the event that ends the rows of XA PREPARE.
 func (s *stream) prepared(h *binlog.Header, body []byte) error {
 	x, onePhase, err := binlog.ParseXAPrepare(body)

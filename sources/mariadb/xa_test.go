@@ -70,7 +70,7 @@ func TestHeldOnFile(t *testing.T) {
 	var want, have []string
 	x, y := binlog.XID{GTrid: "x"}, binlog.XID{GTrid: "y"}
 	for _, id := range []binlog.XID{x, y} {
-		h.begin(id, nil)
+		h.begin(&binlog.Begin{XID: id}, nil)
 		for i := range 50 {
 			e := binlog.Header{Time: uint32(i), Type: binlog.TableMapEvent, Server: 7, End: uint32(1000 + i), Flags: 3}
 			body := strings.Repeat(string(rune('a'+i%26)), i*3)
@@ -100,7 +100,7 @@ func TestHeldOnFile(t *testing.T) {
 		t.Errorf("%d bytes in memory, %d on file after the end", h.used, h.spilled)
 	}
 	broken := newHeld(t.TempDir()+"/none", 0)
-	broken.begin(x, nil)
+	broken.begin(&binlog.Begin{XID: x}, nil)
 	if err := broken.add(&binlog.Header{}, []byte("body")); pipeline.ClassOf(err) != pipeline.Environment || !strings.Contains(pipeline.HintOf(err), "spill") {
 		t.Errorf("without a directory: %v", err)
 	}
@@ -177,4 +177,38 @@ func TestXAKilled(t *testing.T) {
 		return len(marks) > 0 && strings.Count(string(marks[len(marks)-1].Pos), "/") == 1
 	})
 	raced.Stop()
+}
+
+// TestXALost holds that a prepared transaction that the server lost in a crash does not keep the
+// position from going on, and that one which is prepared still does.
+func TestXALost(t *testing.T) {
+	m := pipetest.MariaDB(t)
+	db := m.Database(t)
+	m.Exec(t, db, "CREATE TABLE t (id int PRIMARY KEY)")
+	c := configFor(t, m, db)
+	c.Snapshot = policyNever
+	r := pipetest.Run(t, open(t, c), nil, nil)
+	r.Out.Wait(t, "the first mark", func(b []*pipeline.Batch) bool { return len(b) > 0 })
+	m.Exec(t, db, xaOf("'lost','b',3", "INSERT INTO t VALUES (1)")...)
+	m.Exec(t, db, "INSERT INTO t VALUES (9)")
+	wantRows(t, r, db, "insert t (9)")
+	from := r.Out.Checkpoint()
+	r.Stop()
+	for _, lost := range []bool{false, true} {
+		if lost {
+			m.Exec(t, db, "SET sql_log_bin = 0", "XA ROLLBACK 'lost','b',3") // as if it had never been
+		}
+		id := 20
+		if lost {
+			id = 30
+		}
+		again := pipetest.Run(t, open(t, c), from, nil)
+		m.Exec(t, db, fmt.Sprintf("INSERT INTO t VALUES (%d)", id), fmt.Sprintf("INSERT INTO t VALUES (%d)", id+1))
+		wantRows(t, again, db, fmt.Sprintf("insert t (%d)", id), fmt.Sprintf("insert t (%d)", id+1))
+		from = again.Out.Checkpoint()
+		again.Stop()
+		if p, err := parsePlace(from[binlogStream]); err != nil || (p.held == nil) != lost {
+			t.Errorf("lost %v: position %q, %v", lost, from[binlogStream], err)
+		}
+	}
 }
