@@ -36,6 +36,8 @@ type Config struct {
 	Standby        time.Duration
 	Messages       []string // prefixes of logical messages to deliver
 	Rewrites       string   // "stop", "ignore"
+
+	liveRows int // of a chunk read beside the stream, at most; 0: as it finds best
 }
 
 // TableConfig is a nested block table "pattern".

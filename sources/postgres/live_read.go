@@ -176,6 +176,9 @@ func (c *liveChunk) read(ctx context.Context, limit snapshot.Limit) error {
 // size decides how much is read: rows by their size so far, blocks by how many rows they held.
 func (c *liveChunk) size(limit snapshot.Limit) {
 	c.limit, c.bytes = max(1, limit.Rows), limit.Bytes
+	if most := c.live.config.liveRows; most > 0 {
+		c.limit = min(c.limit, most)
+	}
 	seg := &c.piece.Segment
 	if seg.Keys != nil {
 		c.limit, c.bytes = len(seg.Keys), math.MaxInt
