@@ -17,7 +17,7 @@ func TestBrokenInside(t *testing.T) {
 	start := streaming(t, db, nil)
 	start.Stop()
 	from := start.Out.Checkpoint()
-	const rows = 40_000
+	const rows = 20_000
 	maria.Exec(t, db, "INSERT INTO t VALUES (0, 'before')", fmt.Sprintf("INSERT INTO t SELECT seq, repeat('x', 900) FROM seq_1_to_%d", rows))
 	c := configFor(t, maria, db)
 	out := &pipetest.Collect{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -28,6 +29,7 @@ func TestBigTransaction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	debug.FreeOSMemory() // what other tests left
 	var peak uint64
 	ctx, cancel := context.WithCancel(t.Context())
 	var watch sync.WaitGroup
