@@ -12,7 +12,7 @@ import (
 // What part of its time a stream that is behind gives to chunks, and once it is far behind.
 const (
 	mergeShare    = 3
-	mergeShareFar = 15
+	mergeShareFar = 7
 	farBehind     = time.Second
 )
 
@@ -212,4 +212,4 @@ func (s *stream) request(q snapshot.Request) {
 }
 
 // settled reports whether nothing is left to do once the stream has caught up.
-func (s *stream) settled() bool { return s.live == nil || !s.Busy() }
+func (s *stream) settled() bool { return s.live == nil || s.tracker.seen() && !s.Busy() }
