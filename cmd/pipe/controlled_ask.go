@@ -19,7 +19,7 @@ import (
 // The bounds of what may be asked.
 const (
 	maxPatterns = 1000
-	maxWhere    = 16 << 10 // bytes
+	maxWhere    = 64 << 10 // bytes: it becomes a part of the saved state
 	maxBy       = 200      // bytes
 )
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -212,7 +213,7 @@ func printSnapshots(w io.Writer, all []listedSnapshot) {
 	table(w, rows)
 	for i := range all {
 		if t := &all[i].Table; t.Error != "" {
-			fmt.Fprintf(w, "%s: %s\n", printable(t.Table), printable(t.Error))
+			fmt.Fprintf(w, "%s: %s\n", printable(t.Table), printable(strings.TrimPrefix(t.Error, t.Table+": ")))
 		}
 	}
 }

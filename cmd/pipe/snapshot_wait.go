@@ -34,7 +34,7 @@ type follower struct {
 func followSnapshots(cmd *cobra.Command, t *target, a control.Accepted) error {
 	o := outputOf(cmd)
 	f := &follower{accepted: a, seen: time.Now(), ended: map[int]control.Table{}}
-	line := waitLine{out: o.err, colour: o.colour, quiet: o.json}
+	line := waitLine{out: o.err, colour: o.colour, quiet: o.json, last: time.Now()}
 	answered := time.Now()
 	ctx, stop := untilSignal(cmd.Context(), discardLog())
 	defer stop()

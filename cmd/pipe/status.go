@@ -101,7 +101,11 @@ func printStatus(w io.Writer, s *control.Status, now time.Time) {
 	if !s.LastSave.IsZero() {
 		saved = "saved " + ago(now.Sub(s.LastSave))
 	}
-	fmt.Fprintf(w, "%s, %s in flight (%s)\n\n", saved, plural(s.InFlightBatches, "batch"), size(s.InFlightBytes))
+	flying := fmt.Sprintf("%d batches", s.InFlightBatches)
+	if s.InFlightBatches == 1 {
+		flying = "1 batch"
+	}
+	fmt.Fprintf(w, "%s, %s in flight (%s)\n\n", saved, flying, size(s.InFlightBytes))
 	rows := [][]string{{"NODE", "ROWS", "SIZE", "ERRORS", "IS"}}
 	for i := range s.Sources {
 		rows = append(rows, append(nodeCells(&s.Sources[i].Node), sourceText(&s.Sources[i])))

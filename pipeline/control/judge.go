@@ -5,11 +5,14 @@ import (
 	"time"
 )
 
-// The bounds of a Judge that a configuration does not set.
+// The bounds of a Judge that a configuration does not set. A lag of a few bytes is mostly the server's
+// own records, which a source hears of only once in a while: it is judged more slowly.
 const (
-	lateFor      = 3 * time.Second  // a lag may be beyond its objective: the first change after a quiet hour is
-	settled      = 15 * time.Second // after a failure without another one, or earlier with progress
-	snapshotStay = 10               // times as long a snapshot may stand still: indexes are built behind it
+	lateFor       = 3 * time.Second  // a lag may be beyond its objective: the first change after a quiet hour is
+	lateForSlight = time.Minute      // a slight lag may
+	slight        = 64 << 10         // bytes
+	settled       = 15 * time.Second // after a failure without another one, or earlier with progress
+	patience      = 10               // times as long a snapshot, or a slight lag, may stand still
 )
 
 // Judge says whether a pipeline is ready. It is not safe for concurrent use.
@@ -56,8 +59,8 @@ func (j *Judge) Judge(s *Status, now time.Time) []string {
 	j.sinks.see(written, s.InFlightBatches == 0 || s.Phase != Running, now)
 	bound := j.StalledAfter
 	for i := range s.Sources {
-		if s.Sources[i].Phase == "snapshot" {
-			bound = snapshotStay * j.StalledAfter
+		if s.Sources[i].Phase == "snapshot" { // indexes may be built behind it
+			bound = patience * j.StalledAfter
 		}
 	}
 	if still := now.Sub(j.sinks.moved); bound > 0 && still > bound {
@@ -99,9 +102,13 @@ func (j *Judge) source(s *Source, now time.Time) string {
 	case p.late.IsZero():
 		p.late = now
 	}
-	bound := j.StalledAfter
-	if s.Phase == "snapshot" {
-		bound *= snapshotStay
+	bound, long := j.StalledAfter, lateFor
+	little := s.LagBytes >= 0 && s.LagBytes < slight
+	if s.Phase == "snapshot" || little {
+		bound *= patience
+	}
+	if little {
+		long = lateForSlight
 	}
 	switch {
 	case s.Phase == "connecting":
@@ -109,7 +116,7 @@ func (j *Judge) source(s *Source, now time.Time) string {
 	case bound > 0 && now.Sub(p.moved) > bound:
 		return fmt.Sprintf("stalled: nothing was read for %s although there is something to read",
 			now.Sub(p.moved).Round(time.Second))
-	case !p.late.IsZero() && now.Sub(p.late) >= lateFor:
+	case !p.late.IsZero() && now.Sub(p.late) >= long:
 		return fmt.Sprintf("is %s behind, more than the objective of %s", lag.Round(time.Second), j.LagObjective)
 	}
 	return ""

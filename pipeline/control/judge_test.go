@@ -17,7 +17,8 @@ func TestJudge(t *testing.T) {
 	}{
 		{"idle", func(int, *Status) {}, -1, ""},
 		{"moving", func(n int, s *Status) { s.Sources[0].LagBytes, s.Sources[0].Rows = 100, int64(n) }, -1, ""},
-		{"stalled source", func(n int, s *Status) { s.Sources[0].LagBytes = 100 }, 61, "source.shop[\"eu\"] stalled"},
+		{"stalled source", func(n int, s *Status) { s.Sources[0].LagBytes = 1 << 20 }, 61, "source.shop[\"eu\"] stalled"},
+		{"stalled source, slightly", func(n int, s *Status) { s.Sources[0].LagBytes = 320 }, 601, "stalled"},
 		{"stalled source that tells no bytes", func(_ int, s *Status) {
 			s.Sources[0].LagBytes, s.Sources[0].LagSeconds = -1, 3
 		}, 61, "stalled"},
@@ -28,9 +29,14 @@ func TestJudge(t *testing.T) {
 		{"snapshot that stands still", func(n int, s *Status) {
 			s.Sources[0].Phase, s.Sources[0].LagBytes = "snapshot", -1
 		}, 601, "stalled"},
+		{"late, slightly", func(n int, s *Status) {
+			if n >= 10 {
+				s.Sources[0].LagBytes, s.Sources[0].LagSeconds, s.Sources[0].Rows = 320, 31, int64(n)
+			}
+		}, 70, "behind"},
 		{"late", func(n int, s *Status) {
 			if n >= 10 {
-				s.Sources[0].LagSeconds, s.Sources[0].Rows = 31, int64(n)
+				s.Sources[0].LagBytes, s.Sources[0].LagSeconds, s.Sources[0].Rows = 1<<20, 31, int64(n)
 			}
 		}, 13, "is 31s behind, more than the objective of 30s"},
 		{"late for a moment", func(n int, s *Status) {
