@@ -20,7 +20,7 @@ type Config struct {
 	Connection
 	Slot           string
 	Publication    string
-	Create         []string // "slot", "publication"
+	Create         []string // "slot", "publication", "tracker"
 	Include        []string // tables
 	Exclude        []string
 	TableBlocks    []*TableConfig
@@ -36,6 +36,8 @@ type Config struct {
 	Standby        time.Duration
 	Messages       []string // prefixes of logical messages to deliver
 	Rewrites       string   // "stop", "ignore"
+	Tracker        string   // "schema.table"; "": none
+	TrackerServer  string   // "": the pipeline's name
 
 	liveRows int // of a chunk read beside the stream, at most; 0: as it finds best
 }
@@ -71,7 +73,7 @@ func (c *Config) Spec(b *spec.Block) {
 		Doc("Name of the replication slot: lower case letters, digits and underscores, at most 63.")
 	spec.Attr(b, "publication", &c.Publication).Required().Example(`"pipe_shop"`).
 		Doc("Name of the publication that the slot reads; the same characters.")
-	spec.Attr(b, "create", &c.Create).OneOf("slot", "publication").Example(`["slot", "publication"]`).
+	spec.Attr(b, "create", &c.Create).OneOf("slot", "publication", "tracker").Example(`["slot", "publication"]`).
 		Doc("What may be created, and in the case of the publication altered, where it is missing or differs.")
 	spec.Attr(b, "tables", &c.Include).Required().Example(`["public.*", "billing.invoices"]`).
 		Doc("Patterns of the tables to read.")
@@ -90,6 +92,7 @@ func (c *Config) Spec(b *spec.Block) {
 		Doc("Rows of a snapshot read in one piece, about.")
 	spec.Default(chunk, &c.ChunkRows, defaultChunk)
 	c.streamSpec(b)
+	c.trackerSpec(b)
 	spec.Blocks(b, "table", []string{"pattern"}, &c.TableBlocks, tableSpec)
 	b.Check(c.check)
 	b.Example = example

@@ -34,9 +34,10 @@ type runner struct {
 
 	unpublished bool // a dry run found no publication, and makes none: there is nothing to stream
 
-	ledger *snapshot.Ledger
-	past   past
-	holed  []string // tables with rows that may not be whole downstream
+	ledger  *snapshot.Ledger
+	tracker *tracker // nil: none
+	past    past
+	holed   []string // tables with rows that may not be whole downstream
 }
 
 func newRunner(s *Source) (*runner, error) {
@@ -82,6 +83,11 @@ func (r *runner) run(ctx context.Context, from pipeline.Checkpoint, out pipeline
 	if err := r.recall(ctx, from); err != nil {
 		return err
 	}
+	untrack, err := r.track(ctx)
+	if err != nil {
+		return err
+	}
+	defer untrack()
 	if len(streamed) == 0 || r.unpublished {
 		return r.snapshotOnly(ctx, from, out)
 	}

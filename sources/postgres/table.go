@@ -47,7 +47,7 @@ func newSettings(c *Config) (*settings, error) {
 	if s.picker.Tables, err = match.New(c.Include); err != nil {
 		return nil, fmt.Errorf("tables: %w", err)
 	}
-	if s.picker.Exclude, err = match.New(c.Exclude); err != nil {
+	if s.picker.Exclude, err = match.New(c.excluded()); err != nil {
 		return nil, fmt.Errorf("exclude: %w", err)
 	}
 	if s.blocks, err = match.New(patterns); err != nil {
