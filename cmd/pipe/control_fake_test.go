@@ -24,6 +24,7 @@ type fakeSource struct {
 	lives   int
 	fail    error // of the next run, once
 	deaf    bool  // Ask waits for ever
+	standby bool
 	entries map[string]*snapshot.Entry
 	asked   []snapshot.Request
 	gone    []string
@@ -66,6 +67,11 @@ func (f *fakeSource) Run(ctx context.Context, _ pipeline.Checkpoint, out pipelin
 func (f *fakeSource) Commit(context.Context, pipeline.Checkpoint) error { return nil }
 
 func (f *fakeSource) Report() pipeline.Report {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.standby {
+		return pipeline.Report{Phase: "standby", LagBytes: -1, LagTime: -1, Retained: -1}
+	}
 	return pipeline.Report{Phase: "streaming", LagBytes: 0, LagTime: 0, Retained: 7}
 }
 

@@ -201,6 +201,22 @@ func TestOrderIsTaken(t *testing.T) {
 	}
 }
 
+// A run for the sake of a request does not wait for ever for another process.
+func TestOrderMeetsStandby(t *testing.T) {
+	shop := newFakeSource(fakeTable("public", "orders", true))
+	shop.standby, shop.deaf = true, true
+	r := fakeRunner(t.TempDir(), shop, newFakeSource(), [2]string{"postgres", "discard"})
+	r.patience = time.Millisecond
+	o, err := newControlled(&r.builder).order(t.Context(), control.SnapshotRequest{Tables: []string{"orders"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.runOrder(t.Context(), o)
+	if pipeline.ClassOf(err) != pipeline.Environment || !strings.Contains(err.Error(), "another process reads") {
+		t.Error(err)
+	}
+}
+
 func TestFollower(t *testing.T) {
 	first, ours, later := time.Unix(1, 0), time.Unix(2, 0), time.Unix(3, 0)
 	table := func(status snapshot.Status, asked time.Time, queue ...time.Time) []control.Source {

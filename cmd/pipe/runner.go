@@ -32,7 +32,8 @@ type runner struct {
 	running  atomic.Pointer[engine.Engine]
 	control  *controlled
 	// beside, unless nil, is called beside the engines; its error ends the run, its context ends with it.
-	beside func(context.Context) error
+	beside   func(context.Context) error
+	patience time.Duration // with another process that reads; 0: standbyLimit
 }
 
 // runScratched is run, with a directory for what a dry run spills, which is gone afterwards.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ import (
 // The bounds of a run for the sake of a request.
 const (
 	aloneRuns    = 3                // a run may have caught up before it was asked
-	standbyLimit = 20 * time.Second // to wait for another process that reads
+	standbyLimit = 20 * time.Second // to wait for another process that reads, unless a test says otherwise
 )
 
 func discardLog() *slog.Logger { return slog.New(slog.DiscardHandler) }
@@ -46,6 +47,10 @@ func snapshotAlone(cmd *cobra.Command, t *target, w wish) error {
 	}
 	if err != nil {
 		return asked(err)
+	}
+	if t.config.Settings.State.Kind == "sink" {
+		r.log.Warn("nobody listens at the control socket here: if the pipeline runs on another host, this run waits for it, or "+
+			"takes over from it where its source can be read by two", "socket", controlSocket(t.config))
 	}
 	accepted, err := r.runOrder(ctx, order)
 	if err != nil {
@@ -133,9 +138,9 @@ func (r *runner) watchStandby(ctx context.Context, cancel context.CancelCauseFun
 			since = time.Time{}
 		case since.IsZero():
 			since = time.Now()
-		case time.Since(since) > standbyLimit:
+		case time.Since(since) > cmp.Or(r.patience, standbyLimit):
 			cancel(&pipeline.Error{Node: standby, Class: pipeline.Environment,
-				Err:  fmt.Errorf("waited %s: %w what this one would", standbyLimit, errStandby),
+				Err:  fmt.Errorf("waited %s: %w what this one would", short(time.Since(since)), errStandby),
 				Hint: "The pipeline seems to run on another host: run pipe snapshot there, with the same file."})
 			return
 		}
