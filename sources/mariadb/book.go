@@ -2,6 +2,7 @@ package mariadb
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -9,8 +10,16 @@ import (
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 )
 
-// bookEvery is the least time between two saves of what a first snapshot has done.
-const bookEvery = time.Second
+// The time between two saves of what a first snapshot has done is bookShare times that of a save, within
+// bounds: a crash repeats what was done since the last one.
+const (
+	bookShare = 20
+	bookLeast = 50 * time.Millisecond
+	bookMost  = time.Second
+)
+
+// maxLeft bounds the segments that an entry of the ledger has, about: it is written again and again.
+const maxLeft = 1000
 
 // book keeps the ledger of a first snapshot: it records a chunk once it is durable in every sink.
 type book struct {
@@ -49,11 +58,19 @@ func (r *runner) newBook(out pipeline.Output, a snapshot.Attempt, wanted []*tabl
 	return b
 }
 
-// segments are what is left of a table.
+// segments are what is left of a table. Neighbours are joined where there are very many.
 func (b *book) segments(name string) []snapshot.Segment {
+	left := b.left[name]
+	each := (len(left) + maxLeft - 1) / maxLeft
 	var out []snapshot.Segment
-	for _, l := range b.left[name] {
-		out = append(out, l.segment)
+	joined := 0
+	for i, l := range left {
+		if i > 0 && joined < each && left[i-1].ordinal+1 == l.ordinal {
+			out[len(out)-1].High = l.segment.High
+			joined++
+			continue
+		}
+		out, joined = append(out, l.segment), 1
 	}
 	return out
 }
@@ -77,13 +94,14 @@ func (b *book) keep(ctx context.Context) error {
 			return nil
 		case <-b.news:
 		}
+		begin := time.Now()
 		if err := b.settle(ctx); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
 			return err
 		}
-		if nap(ctx, bookEvery) != nil {
+		if nap(ctx, min(max(bookShare*time.Since(begin), bookLeast), bookMost)) != nil {
 			return nil
 		}
 	}
@@ -101,8 +119,13 @@ func (b *book) settle(ctx context.Context) error {
 		b.done = append(done, b.done...)
 		return err
 	}
+	tables := map[string]bool{}
 	for i := range done {
 		b.tick(&done[i])
+		tables[done[i].Table] = true
+	}
+	for name := range tables {
+		b.note(name)
 	}
 	_, err := b.ledger.Save(ctx, b.out)
 	return err
@@ -110,16 +133,18 @@ func (b *book) settle(ctx context.Context) error {
 
 // tick takes a chunk off what is left.
 func (b *book) tick(c *snapshot.Chunk) {
-	var kept []booked
-	for _, l := range b.left[c.Table] {
-		if l.ordinal != c.Ordinal {
-			kept = append(kept, l)
-		}
+	left := b.left[c.Table]
+	if i := slices.IndexFunc(left, func(l booked) bool { return l.ordinal == c.Ordinal }); i >= 0 {
+		b.left[c.Table] = slices.Delete(left, i, i+1)
 	}
-	b.left[c.Table] = kept
-	b.ledger.Change(c.Table, func(e *snapshot.Entry) {
-		e.Left, e.ChunksDone, e.Rows = b.segments(c.Table), e.ChunksDone+1, e.Rows+c.Rows
-		if len(kept) == 0 {
+	b.ledger.Change(c.Table, func(e *snapshot.Entry) { e.ChunksDone, e.Rows = e.ChunksDone+1, e.Rows+c.Rows })
+}
+
+// note tells the ledger what is left of a table.
+func (b *book) note(name string) {
+	left := b.segments(name)
+	b.ledger.Change(name, func(e *snapshot.Entry) {
+		if e.Left = left; len(left) == 0 {
 			e.Status, e.Ended, e.Planned = snapshot.Done, time.Now().UTC(), false
 		}
 	})

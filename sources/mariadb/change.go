@@ -292,9 +292,8 @@ func (s *stream) row(b *pipeline.Batch, e *streamed, h *binlog.Header, r *binlog
 	if h.End == 0 { // from MariaDB 11.4 on the first event of a group alone says where it is
 		row.At = uint64(s.group.at)
 	}
-	s.merging.touch(e.table, row)
 	s.seq++
-	return rest, nil
+	return rest, s.merging.touch(s.ctx, e.table, row)
 }
 
 // fill decodes the images of one row. What an image after does not hold did not change: it is taken

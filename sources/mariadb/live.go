@@ -201,7 +201,8 @@ func (l *live) cut(ctx context.Context, q *snapshot.Request) ([]snapshot.Segment
 	if err := conn.Exec(ctx, "SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED"); err != nil {
 		return nil, 0, classified(err)
 	}
-	ranges, err := cut(ctx, conn, &table{relation: t.relation, tableSettings: tableSettings{ChunkRows: t.ChunkRows}}, k)
+	each := max(t.ChunkRows, int(t.Rows/maxLeft))
+	ranges, err := cut(ctx, conn, &table{relation: t.relation, tableSettings: tableSettings{ChunkRows: each}}, k)
 	if err != nil {
 		return nil, 0, classified(fmt.Errorf("table %s: %w", t, err))
 	}

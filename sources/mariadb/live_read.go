@@ -4,14 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"maps"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 	"github.com/pipe-cdc/pipe/sources/mariadb/wire"
 )
+
+// endsWithin is how long an XA COMMIT may take from its line in the log on.
+const endsWithin = 100 * time.Millisecond
 
 // maxDrained is how much more than its limit of bytes a chunk's result may have to be read to its end;
 // the connection of a longer one is given up.
@@ -86,8 +90,7 @@ func (r *liveReader) read(ctx context.Context, p *snapshot.Piece, limit snapshot
 	if err != nil {
 		return err
 	}
-	prepared, err := r.prepared(ctx)
-	if err != nil {
+	if err := r.ended(ctx); err != nil {
 		return err
 	}
 	s, err := r.shape(ctx, p.Table)
@@ -103,9 +106,6 @@ func (r *liveReader) read(ctx context.Context, p *snapshot.Piece, limit snapshot
 	}
 	high, err := r.exact(file, at)
 	if err != nil {
-		return err
-	}
-	if err := r.stillPrepared(ctx, prepared); err != nil {
 		return err
 	}
 	if err := r.chunk(ctx, s, p, limit); err != nil {
@@ -147,35 +147,34 @@ func logEnd(ctx context.Context, conn *wire.Conn) (coord, error) {
 }
 
 // prepared are the XA transactions without an outcome.
-func (l *liveReader) prepared(ctx context.Context) ([]string, error) {
-	rows, err := l.conn.Query(ctx, "XA RECOVER FORMAT='SQL'")
+func (r *liveReader) prepared(ctx context.Context) (map[string]bool, error) {
+	rows, err := r.conn.Query(ctx, "XA RECOVER FORMAT='SQL'")
 	if err != nil {
 		return nil, err
 	}
-	var out []string
+	out := map[string]bool{}
 	for _, row := range rows {
-		out = append(out, row[len(row)-1].Text)
+		out[row[len(row)-1].Text] = true
 	}
 	return out, nil
 }
 
-// stillPrepared: an XA COMMIT is in the log before anybody sees it, and stays among the prepared
-// meanwhile. One that ends while the snapshot is opened may be on the wrong side of it.
-func (r *liveReader) stillPrepared(ctx context.Context, before []string) error {
-	if len(before) == 0 {
-		return nil
-	}
-	if err := nap(ctx, settleMost/4); err != nil {
-		return err
-	}
-	now, err := r.prepared(ctx)
+// ended waits until the XA transactions whose end is in the log are over: an XA COMMIT is logged before
+// anybody sees it, and stays among the prepared meanwhile. One that stays longer waits for its outcome.
+func (r *liveReader) ended(ctx context.Context) error {
+	before, err := r.prepared(ctx)
 	if err != nil {
 		return err
 	}
-	for _, x := range before {
-		if !slices.Contains(now, x) {
-			return failed(pipeline.Retryable, "", "XA transaction %s ended just now", x)
+	for begin := time.Now(); len(before) > 0 && time.Since(begin) < endsWithin; {
+		if err := nap(ctx, settleFirst); err != nil {
+			return err
 		}
+		now, err := r.prepared(ctx)
+		if err != nil {
+			return err
+		}
+		maps.DeleteFunc(before, func(x string, _ bool) bool { return !now[x] })
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package mariadb
 
 import (
+	"context"
 	"time"
 
 	"github.com/pipe-cdc/pipe/pipeline"
@@ -38,23 +39,24 @@ func (m *merging) name(t *table) string {
 	return name
 }
 
-// touch records what a row did to a table that is being read.
-func (m *merging) touch(t *table, row *pipeline.Row) {
-	if m.live == nil || !m.Window.Watching() {
-		return
+// touch records what a row did to a table that is being read, or is going to be.
+func (m *merging) touch(ctx context.Context, t *table, row *pipeline.Row) error {
+	if !m.reading() {
+		return nil
 	}
 	name := m.name(t)
-	if !m.Window.Watches(name) {
-		return
-	}
 	m.Window.Touch(name, row, uint64(m.at.begin))
 	if row.Op != pipeline.Update || row.Complete() {
-		return
+		return nil
 	}
 	m.partial[name] = true
-	if row.KeyChanged() {
+	if !row.KeyChanged() {
+		return nil
+	}
+	if m.Window.Watches(name) {
 		m.owe(name, row) // it came from where nobody may have read it to where that is over
 	}
+	return m.Rekeyed(ctx, name)
 }
 
 // void records that chunks of a table which do not see the open group do not count.

@@ -27,6 +27,7 @@ type oracle struct {
 	chunks int // transactions that chunks look like
 	last   *pipeline.Tx
 	swept  int
+	reads  map[string]int // by table and key, where it is asked for
 }
 
 func newOracle() *oracle { return &oracle{state: map[string]string{}} }
@@ -85,6 +86,9 @@ func (o *oracle) row(r *pipeline.Row, streamed bool) {
 		o.bad(r, "it is there already")
 	}
 	o.state[key] = rowText(r.Values)
+	if o.reads != nil && r.Op == pipeline.Read {
+		o.reads[key]++
+	}
 	if o.seen != nil {
 		o.seen[key] = true
 	}

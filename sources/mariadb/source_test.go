@@ -23,9 +23,13 @@ func configFor(t testing.TB, m *pipetest.Maria, database string) *Config {
 	return c
 }
 
+func specEnv(t testing.TB, caughtUp bool) spec.Env {
+	return spec.Env{Address: "source.test", Dir: t.TempDir(), UntilCaughtUp: caughtUp}
+}
+
 func open(t testing.TB, c *Config) pipeline.Source {
 	t.Helper()
-	s, err := c.Open(spec.Env{Address: "source.test", Dir: t.TempDir()})
+	s, err := c.Open(specEnv(t, false))
 	if err != nil {
 		t.Fatal(err)
 	}
