@@ -156,8 +156,8 @@ func TestTrackerRefusals(t *testing.T) {
 		"Name another table": tracked("public.tracker_of_others", "tracker"),
 		`Have somebody run`:  tracked("nowhere.snapshot_tracker", "tracker"),
 	} {
-		r := pipetest.Run(t, open(t, configOf(dsn, change)), nil, &pipetest.Collect{})
-		if err := r.Wait(); err == nil || pipeline.ClassOf(err) != pipeline.Environment || !strings.Contains(pipeline.HintOf(err), hint) {
+		err := open(t, configOf(dsn, change)).Run(t.Context(), nil, &pipetest.Collect{})
+		if err == nil || pipeline.ClassOf(err) != pipeline.Environment || !strings.Contains(pipeline.HintOf(err), hint) {
 			t.Errorf("hint %q, want %q: %v", pipeline.HintOf(err), hint, err)
 		}
 	}
