@@ -58,15 +58,6 @@ func isChunk(stream pipeline.Stream) bool {
 	return ok && strings.HasPrefix(string(local), chunkPrefix)
 }
 
-// entryPrefix begins the local names of the streams whose positions tell of snapshots
-// (snapshot.TableStream). They have no rows, and say nothing about changes.
-const entryPrefix = "table/"
-
-func isEntry(stream pipeline.Stream) bool {
-	local, ok := stream.Local(address(stream))
-	return ok && strings.HasPrefix(string(local), entryPrefix)
-}
-
 // bulk returns how a target is loaded that is made for a row of a stream; nil: as any other table.
 // A table of several sources is never loaded this way: one may stream while the other still loads.
 func (b *binder) bulk(stream pipeline.Stream, r *pipeline.Row) *Load {
@@ -78,7 +69,10 @@ func (b *binder) bulk(stream pipeline.Stream, r *pipeline.Row) *Load {
 		return &Load{Method: l.Method}
 	}
 	if s := b.settlements[address(stream)]; s != nil {
-		return nil // its changes have begun: the table must be able to take them
+		if s.began.Load() {
+			return nil // its changes have begun: the table must be able to take them
+		}
+		s.looked.Store(false)
 	}
 	return l
 }

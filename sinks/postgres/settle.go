@@ -5,14 +5,17 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pipe-cdc/pipe/pipeline"
 )
 
 // settlement is whether what a source's loads left to be done is done.
 type settlement struct {
-	mu   sync.Mutex // held while it is being done
-	done bool
+	mu     sync.Mutex // held while it is being done
+	done   bool
+	began  atomic.Bool // no table is made for its load any more
+	looked atomic.Bool // nothing was left when a position came without changes
 }
 
 // The SQLSTATEs of steps that have been done by somebody else.
@@ -22,9 +25,10 @@ const (
 	stateNoObject = "42704"
 )
 
-// settle does what is left of a source's loads, before the first change after its snapshot is written
-// or the first position of its changes stored.
-func (b *binder) settle(ctx context.Context, stream pipeline.Stream) error {
+// settle does what is left of a source's loads, before the first change after its snapshot is written,
+// the last of its snapshots counts as done, or a position of its changes is stored after rows. A position
+// without changes that comes before the first row of the snapshot ends nothing: changes is false for it.
+func (b *binder) settle(ctx context.Context, stream pipeline.Stream, changes bool) error {
 	source := address(stream)
 	b.mu.Lock()
 	s := b.settlements[source]
@@ -35,8 +39,11 @@ func (b *binder) settle(ctx context.Context, stream pipeline.Stream) error {
 	b.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.done {
+	if s.done || !changes && s.looked.Load() {
 		return nil
+	}
+	if changes {
+		s.began.Store(true)
 	}
 	c, err := b.builder(ctx)
 	if err != nil {
@@ -47,6 +54,11 @@ func (b *binder) settle(ctx context.Context, stream pipeline.Stream) error {
 	if err != nil {
 		return err
 	}
+	if !changes && len(todo) == 0 {
+		s.looked.Store(true)
+		return nil
+	}
+	s.began.Store(true)
 	if err := b.finish(ctx, c, todo); err != nil {
 		return err
 	}

@@ -29,6 +29,7 @@ type Sink struct {
 	// where a crash of the server takes them too, whatever else is written to the stream.
 	volatile map[pipeline.Stream]string
 	failed   error
+	entries  entries
 }
 
 // Open connects and returns the sink.
@@ -86,10 +87,8 @@ func (s *Sink) Lanes() int { return s.cfg.Workers }
 
 // Write writes a batch in the transaction of its stream; see pipeline.Sink.
 func (s *Sink) Write(ctx context.Context, b *pipeline.Batch) error {
-	if !isChunk(b.Stream) && !isEntry(b.Stream) {
-		if err := s.binder.settle(ctx, b.Stream); err != nil {
-			return s.fail(err)
-		}
+	if err := s.settle(ctx, b); err != nil {
+		return s.fail(err)
 	}
 	l, kept, err := s.take(ctx, b.Stream)
 	if err != nil {
@@ -100,6 +99,24 @@ func (s *Sink) Write(ctx context.Context, b *pipeline.Batch) error {
 	}
 	s.put(l, b, err)
 	return err
+}
+
+// settle finishes the loads of a batch's source where the batch ends them.
+func (s *Sink) settle(ctx context.Context, b *pipeline.Batch) error {
+	if isChunk(b.Stream) {
+		return nil
+	}
+	if isEntry(b.Stream) {
+		if !s.entries.take(b) {
+			return nil
+		}
+		return s.binder.settle(ctx, b.Stream, true)
+	}
+	changes := len(b.Rows) > 0
+	if !changes && s.entries.loading(b.Stream) {
+		return nil
+	}
+	return s.binder.settle(ctx, b.Stream, changes)
 }
 
 // fail remembers that a write failed, after which there is no other.

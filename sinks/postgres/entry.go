@@ -1,0 +1,58 @@
+package postgres
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/snapshot"
+)
+
+// entryPrefix begins the local names of the streams whose positions tell of snapshots
+// (snapshot.TableStream). They have no rows, and say nothing about changes.
+const entryPrefix = "table/"
+
+func isEntry(stream pipeline.Stream) bool {
+	local, ok := stream.Local(address(stream))
+	return ok && strings.HasPrefix(string(local), entryPrefix)
+}
+
+// entries are the snapshots that are not done yet, by the source's address, as far as this sink was told.
+type entries struct {
+	mu   sync.Mutex // guards open
+	open map[string]map[pipeline.Stream]bool
+}
+
+// take reads what a batch of an entry's stream says, and returns whether it is the last one of its source
+// that is done.
+func (e *entries) take(b *pipeline.Batch) (last bool) {
+	if len(b.Marks) == 0 {
+		return false
+	}
+	entry, err := snapshot.ParseEntry("", b.Marks[len(b.Marks)-1].Pos)
+	if err != nil { // forgotten, or not ours to read
+		return false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	source := address(b.Stream)
+	if e.open == nil {
+		e.open = map[string]map[pipeline.Stream]bool{}
+	}
+	if entry.Status.Open() {
+		if e.open[source] == nil {
+			e.open[source] = map[pipeline.Stream]bool{}
+		}
+		e.open[source][b.Stream] = true
+		return false
+	}
+	delete(e.open[source], b.Stream)
+	return len(e.open[source]) == 0
+}
+
+// loading reports whether a snapshot of the stream's source is open.
+func (e *entries) loading(stream pipeline.Stream) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.open[address(stream)]) > 0
+}
