@@ -51,7 +51,7 @@ func (r *runner) newLive(ctx context.Context, out pipeline.Output) (*live, error
 	}
 	l.Desk, l.Ledger, l.Out, l.Stream = r.source.desk, r.ledger, out, walStream
 	l.Workers, l.Log = r.config.Workers, r.env.Log
-	l.Resolve, l.Settle, l.Plan, l.More = l.resolve, l.settle, l.plan, l.more
+	l.Resolve, l.Settle, l.Plan, l.More, l.End = l.resolve, l.settle, l.plan, l.more, l.end
 	l.Open = func(context.Context) (snapshot.Reader, error) {
 		return &liveReader{live: l, parts: map[string]*livePart{}}, nil
 	}

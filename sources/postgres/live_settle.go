@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pipe-cdc/pipe/pipeline"
 )
 
 // past is what ran when this process began to stream after another one: of those, some may have been
@@ -34,6 +36,21 @@ func (l *live) settle(ctx context.Context, table string) error {
 			return l.pastSettled(ctx, conn, v)
 		})
 	return l.config.classified(err)
+}
+
+// end returns where the log ends: no sink knows of a position behind it.
+func (l *live) end(ctx context.Context) (pipeline.Position, error) {
+	conn, err := l.config.connect(ctx)
+	if err != nil {
+		return "", l.config.classified(err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	row, err := queryRow(ctx, conn, "read the end of the log", "SELECT "+l.server.insertedSQL())
+	if err != nil {
+		return "", l.config.classified(err)
+	}
+	lsn, err := parseLSN(row[0])
+	return l.identity.position(recordEnd(lsn, l.walBlock)), err
 }
 
 // pastSettled reports whether none is left that a process before this one may have delivered.
