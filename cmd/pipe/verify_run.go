@@ -28,7 +28,7 @@ type verifier struct {
 	paths     []*verifyPath
 	comparers map[string]spec.Comparer
 	saved     pipeline.Checkpoint
-	stood     map[pipeline.Stream]pipeline.Position // where targets were found to stand
+	stood     map[pipeline.Stream]pipeline.Position // where the target was seen to stand
 	chosen    *match.Set
 	seen      []string // names of tables, for suggestions
 }

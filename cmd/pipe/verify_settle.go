@@ -19,7 +19,8 @@ const (
 	sureAfter   = 3 // looks in a row at which the source's row was the same, and the target's was not
 	heldAtOnce  = 1000
 	awaitEvery  = 250 * time.Millisecond
-	standsAfter = 5 * time.Second // without a step of the target's position
+	standsAfter = 3 * time.Second // without a step of the target's position
+	standsAgain = time.Second     // the same, once it was seen to stand
 )
 
 // arrival says whether the target has reached the place at which the source was read.
@@ -213,7 +214,11 @@ func (p *verifyPass) await(ctx context.Context, sink string, f spec.Fence) (arri
 		return stuck, nil
 	}
 	stream, began := f.Stream.In(p.source), time.Now()
-	moved, last := began, pipeline.Position("")
+	moved, last, patience := began, pipeline.Position(""), standsAfter
+	stood, known := p.stood[stream]
+	if known {
+		patience = standsAgain
+	}
 	for {
 		cp, err := reader.State(ctx, p.in.planEnv(n))
 		if err != nil {
@@ -227,8 +232,8 @@ func (p *verifyPass) await(ctx context.Context, sink string, f spec.Fence) (arri
 			moved = now
 		}
 		last = pos
-		switch {
-		case p.stood[stream] == pos && pos != "" && !p.live, now.Sub(moved) >= standsAfter:
+		switch { // a server that is idle tells its replicas so every half wal_sender_timeout only: a live one is waited for
+		case !p.live && (known && pos == stood || now.Sub(moved) >= patience):
 			p.stood[stream] = pos
 			return stuck, nil
 		case now.Sub(began) >= p.wait:

@@ -317,3 +317,64 @@ sink "kafka" "events" {
 		t.Errorf("a history: %+v", r)
 	}
 }
+
+// TestVerifyRepair: what is missing or differs is read again by the pipeline that runs.
+func TestVerifyRepair(t *testing.T) {
+	s := verifyScene(t, pipetest.Postgres(t))
+	file := s.file(t, "verify.hcl", stateInFile+strings.Replace(fromItems, `["public.*"]`, `["public.every", "public.pairs"]`, 1)+toCopy)
+	p := s.start(t, "run", file)
+	for table, rows := range map[string]int{"public.every": 502, "public.pairs": 300} {
+		p.until(t, table, func() bool { return countIn(t, s.target, table) == rows })
+	}
+	p.until(t, "both snapshots are done", func() bool {
+		found, _ := verifyJSON(t, file)
+		return len(found) == 2 && found["public.every"].Skipped+found["public.pairs"].Skipped == ""
+	})
+	pipetest.Exec(t, s.target, pairsAndEvery())
+	found, r := verifyJSON(t, "--repair", file)
+	if r.code != exitDiffers || found["public.every"].Different != 3 {
+		t.Fatalf("verify --repair: %+v", r)
+	}
+	if notes := strings.Join(found["public.every"].Notes, "\n"); !strings.Contains(notes, "--replace") ||
+		!strings.Contains(notes, "a snapshot of 5 rows") {
+		t.Errorf("notes %q", notes)
+	}
+	var lines []string
+	p.until(t, "it is repaired", func() bool {
+		lines = nil
+		found, _ = verifyJSON(t, file)
+		for table, v := range found {
+			if v.Skipped != "" {
+				lines = append(lines, table+" is still being read")
+			}
+			for _, line := range foundIn(v) {
+				lines = append(lines, table+" "+line)
+			}
+		}
+		return !slices.ContainsFunc(lines, func(l string) bool { return !strings.Contains(l, " extra ") })
+	})
+	slices.Sort(lines)
+	want := []string{"public.every extra id=-1", "public.pairs extra line no=9, region=new"}
+	if diff := cmp.Diff(want, lines); diff != "" {
+		t.Errorf("after the repair: -want +got:\n%s", diff)
+	}
+	p.signal(t, syscall.SIGTERM)
+	if code := p.ends(t, faultPatience); code != exitOK {
+		t.Errorf("the run ends with %d", code)
+	}
+	pipetest.Exec(t, s.target, "UPDATE pairs SET v = 'x' WHERE \"line no\" = 5")
+	if r := pipe(t, "", "verify", "--repair", file); r.code != exitEnvironment || !strings.Contains(r.err, "not running") {
+		t.Errorf("nobody repairs: %+v", r)
+	}
+}
+
+// pairsAndEvery is the part of the damage that these two tables take.
+func pairsAndEvery() string {
+	var out []string
+	for _, statement := range strings.Split(damage, ";") {
+		if strings.Contains(statement, "every") || strings.Contains(statement, "pairs") {
+			out = append(out, statement)
+		}
+	}
+	return strings.Join(out, ";")
+}
