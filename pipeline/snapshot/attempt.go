@@ -18,16 +18,46 @@ const AttemptStream pipeline.Stream = chunkPrefix + "attempt"
 // maxStreams bounds what a saved position may claim.
 const maxStreams = 1 << 16
 
+// What follows the number of streams in the position of an attempt that several processes share, and of
+// one whose chunks are all finished: its end sorts after its beginning.
+const (
+	sharedMode = "shared"
+	closedMode = sharedMode + "-closed"
+)
+
 // Attempt is one try at an initial snapshot. No two attempts share the name of a stream: a sink that
 // keeps positions would take the rows of the second for those that it has of the first.
 type Attempt struct {
 	ID      string // of hexadecimal digits and dashes; sorts after those of earlier attempts
 	Streams int    // how many streams its chunks share
+	Shared  bool   // several processes read it; each chunk has a stream of its own, with one mark at its end
+	Closed  bool   // shared, and nothing is written any more
+}
+
+// Share returns the attempt as one that several processes read, with that many chunks; ok is false where
+// there are too many of them.
+func (a Attempt) Share(chunks int) (_ Attempt, ok bool) {
+	a.Streams, a.Shared = max(chunks, a.Streams), true
+	return a, chunks <= maxStreams
 }
 
 // Stream names the attempt's n-th stream, n from 0.
 func (a Attempt) Stream(n int) pipeline.Stream {
+	if a.Shared {
+		return pipeline.Stream(fmt.Sprintf("%s%s/%s/%06d", chunkPrefix, a.ID, sharedMode, n))
+	}
 	return pipeline.Stream(fmt.Sprintf("%s%s/%04d", chunkPrefix, a.ID, n))
+}
+
+// SharedStream reports whether a stream's local name is one of a shared attempt, and of which: then two
+// processes may write the same rows on it, and a sink that keeps positions takes those that are first.
+func SharedStream(local pipeline.Stream) (id string, ok bool) {
+	rest, ok := strings.CutPrefix(string(local), chunkPrefix)
+	if !ok {
+		return "", false
+	}
+	id, rest, _ = strings.Cut(rest, "/")
+	return id, strings.HasPrefix(rest, sharedMode+"/")
 }
 
 // All names the attempt's streams.
@@ -41,7 +71,14 @@ func (a Attempt) All() []pipeline.Stream {
 
 // Position is where AttemptStream stands while the attempt runs: it tells the next one what to forget.
 func (a Attempt) Position() pipeline.Position {
-	return pipeline.Position(fmt.Sprintf("%s/%04d", a.ID, a.Streams))
+	p := fmt.Sprintf("%s/%04d", a.ID, a.Streams)
+	switch {
+	case a.Closed:
+		p += "/" + closedMode
+	case a.Shared:
+		p += "/" + sharedMode
+	}
+	return pipeline.Position(p)
 }
 
 // Void is the position of the rows that declare earlier attempts void: it lies after the Position of
@@ -51,11 +88,13 @@ func (a Attempt) Void() pipeline.Position { return pipeline.Position(a.ID) }
 // ParseAttempt is the inverse of Attempt.Position.
 func ParseAttempt(p pipeline.Position) (Attempt, error) {
 	id, count, ok := strings.Cut(string(p), "/")
+	count, mode, _ := strings.Cut(count, "/")
 	n, err := strconv.Atoi(count)
-	if !ok || err != nil || id == "" || n < 0 || n > maxStreams {
+	known := mode == "" || mode == sharedMode || mode == closedMode
+	if !ok || err != nil || !known || id == "" || n < 0 || n > maxStreams {
 		return Attempt{}, fmt.Errorf("%q is not the position of an attempt at a snapshot", p)
 	}
-	return Attempt{ID: id, Streams: n}, nil
+	return Attempt{ID: id, Streams: n, Shared: mode != "", Closed: mode == closedMode}, nil
 }
 
 // Left names the streams of chunks that an attempt left in a checkpoint, and those that it may have
