@@ -251,7 +251,7 @@ func TestControlSnapshotAlone(t *testing.T) {
 }
 
 // TestControlSnapshotKilled kills the pipeline in the midst of a snapshot that was asked for: the next
-// one goes on with it.
+// one goes on with it, and who waits for it does not mind.
 func TestControlSnapshotKilled(t *testing.T) {
 	const rows = 300_000
 	s, file := newControlScene(t, pipetest.Postgres(t, "log_min_messages=fatal"), "")
@@ -259,7 +259,7 @@ func TestControlSnapshotKilled(t *testing.T) {
 	p := s.start(t, "run", file)
 	s.holds(t, p, rows)
 	s.damage(t)
-	s.runs(t, "snapshot", "--table", "items", file)
+	waiting := s.start(t, "snapshot", "--table", "items", "--wait", file)
 	c := control.Dial(filepath.Join(s.state + ".sock"))
 	state := func() control.Table {
 		status, err := c.Status(t.Context())
@@ -269,12 +269,18 @@ func TestControlSnapshotKilled(t *testing.T) {
 		items, _ := tableIn(status.Sources, control.AcceptedTable{Source: "source.shop", Table: "public.items"})
 		return items
 	}
-	p.until(t, "a chunk was read", func() bool { i := state(); return i.ChunksDone > 0 || i.Status == snapshot.Done })
+	p.until(t, "a chunk was read", func() bool { i := state(); return i.Reason == snapshot.ForRequest && i.ChunksDone > 0 })
 	before := state()
 	p.kill(t)
 	began := time.Now()
 	p = s.start(t, "run", file)
-	p.until(t, "the snapshot is done", func() bool { return state().Status == snapshot.Done })
+	p.until(t, "the snapshot is done", func() bool {
+		i := state()
+		return i.Reason == snapshot.ForRequest && i.Status == snapshot.Done
+	})
+	if code := waiting.ends(t, faultPatience); code != exitOK || !strings.Contains(waiting.out.String(), "done") {
+		t.Errorf("who waited ends with exit code %d: %s", code, waiting.out)
+	}
 	after := state()
 	t.Logf("killed after %d rows; done %v after the second start, having read %d rows in all, %d of them twice", before.Rows,
 		time.Since(began), after.Rows, after.Rows-rows)
