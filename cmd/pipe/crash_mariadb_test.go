@@ -99,6 +99,9 @@ func (c *mariaCrash) run(load string) {
 	env := []string{"SOURCE=" + c.maria.DSN(""), "TARGET=" + c.target}
 	l := startMariaLoad(t, c.maria, database, 4, c.seed)
 	for life := range c.lives {
+		if part := c.lives / 5; life >= part && life < 3*part && life%2 == 0 {
+			c.wipe()
+		}
 		c.live(life, file, env)
 		if look, ok := c.look(); ok {
 			c.looks = append(c.looks, look)
@@ -182,11 +185,11 @@ func (c *mariaCrash) moment(life int, log *lockedLog) <-chan string {
 		go func() {
 			out <- c.await("copy", later, func(conn *pgx.Conn) bool { return finishing() || copying(conn) })
 		}()
-	case life < 3*part: // a step further each time; what an earlier life did is not done again
-		steps := 1 + 3*(life-2*part)
+	case life < 3*part: // some steps further each time
+		steps := 1 + 2*(life-2*part)
 		go func() {
 			out <- c.await("step", later, func(conn *pgx.Conn) bool {
-				return strings.Count(log.String(), "finishing a load") >= steps || streaming(conn)
+				return strings.Count(log.String(), "finishing a load") >= steps || copied(conn)
 			})
 		}()
 	default:
@@ -222,11 +225,28 @@ func copying(conn *pgx.Conn) bool {
 	return err == nil && rows > 0
 }
 
-// streaming reports whether the stream of changes has a position.
+// streaming reports whether the table ledger is copied: a crashed snapshot is gone on with beside the
+// stream, so the position alone does not tell.
 func streaming(conn *pgx.Conn) bool {
+	var done bool
+	err := conn.QueryRow(context.Background(), ledgerDone).Scan(&done)
+	return err == nil && done
+}
+
+// copied reports whether the snapshots of all tables are done.
+func copied(conn *pgx.Conn) bool {
 	var n int
-	err := conn.QueryRow(context.Background(), "SELECT count(*) FROM pipe.checkpoint WHERE stream LIKE '%/binlog'").Scan(&n)
-	return err == nil && n > 0
+	err := conn.QueryRow(context.Background(), `SELECT count(*) FROM pipe.checkpoint
+		WHERE stream LIKE '%/table/%' AND position LIKE '%"status":"done"%'`).Scan(&n)
+	return err == nil && n == len(mariaTables)
+}
+
+// ledgerDone asks whether the snapshot of the table ledger is done.
+const ledgerDone = `SELECT position LIKE '%"status":"done"%' FROM pipe.checkpoint WHERE stream LIKE '%/table/%.ledger'`
+
+// wipe leaves nothing in the target, so that the next life begins with a first load.
+func (c *mariaCrash) wipe() {
+	pipetest.Exec(c.t, c.target, "DROP SCHEMA IF EXISTS pipe CASCADE", "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
 }
 
 // look reads the position and the ledger as one snapshot sees them; ok is false before the stream.
@@ -246,6 +266,10 @@ func (c *mariaCrash) look() (look mariaLook, ok bool) {
 	defer tx.Rollback(ctx)
 	var there bool
 	if err := tx.QueryRow(ctx, "SELECT to_regclass('pipe.checkpoint') IS NOT NULL").Scan(&there); err != nil || !there {
+		return look, false
+	}
+	var done bool
+	if err := tx.QueryRow(ctx, ledgerDone).Scan(&done); err != nil || !done {
 		return look, false
 	}
 	var position string
