@@ -36,6 +36,7 @@ func (r *runner) streamBeside(ctx context.Context, start place, tip coord, out p
 	l.tip = tip
 	r.live = l
 	l.Prepare()
+	l.fillAll()
 	var others sync.WaitGroup
 	others.Go(func() {
 		_, err := r.ledger.Save(ctx, out)

@@ -292,8 +292,13 @@ func (s *stream) row(b *pipeline.Batch, e *streamed, h *binlog.Header, r *binlog
 	if h.End == 0 { // from MariaDB 11.4 on the first event of a group alone says where it is
 		row.At = uint64(s.group.at)
 	}
+	held, err := s.merging.touch(s.ctx, e.table, row)
+	if held {
+		b.Rows = b.Rows[:len(b.Rows)-1]
+		return rest, err
+	}
 	s.seq++
-	return rest, s.merging.touch(s.ctx, e.table, row)
+	return rest, err
 }
 
 // fill decodes the images of one row. What an image after does not hold did not change: it is taken

@@ -34,14 +34,14 @@ type live struct {
 	tip  coord         // where the stream is when it begins; 0: it will tell
 	done atomic.Uint64 // coord before which the stream has delivered everything
 
-	mu     sync.Mutex        // guards the following
-	tables map[string]*table // by name, as the stream knows them
-	owed   map[string]*owed  // by name
+	mu      sync.Mutex          // guards the following
+	tables  map[string]*table   // by name, as the stream knows them
+	filling map[string]*filling // by name: tables of which rows may be missing downstream
 }
 
 // newLive prepares the reading of tables beside a stream.
 func (r *runner) newLive(out pipeline.Output) *live {
-	l := &live{runner: r, tables: map[string]*table{}, owed: map[string]*owed{}}
+	l := &live{runner: r, tables: map[string]*table{}, filling: map[string]*filling{}}
 	for _, t := range r.picked {
 		l.tables[t.String()] = t
 	}
@@ -175,7 +175,9 @@ func nap(ctx context.Context, d time.Duration) error {
 
 // cut plans the reading of a table.
 func (l *live) cut(ctx context.Context, q *snapshot.Request) ([]snapshot.Segment, int64, error) {
-	l.forgive(q.Table)
+	if !q.Filled() {
+		l.fill(q.Table)
+	}
 	conn, err := l.session(ctx)
 	if err != nil {
 		return nil, 0, classified(err)

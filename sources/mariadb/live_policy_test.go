@@ -368,6 +368,9 @@ func TestPartialImages(t *testing.T) {
 			}
 		}
 	}
+	if merged["wrong"] != nil {
+		t.Errorf("the target does not have the row of %v", merged["wrong"])
+	}
 	t.Logf("%d of %d rows are wrong; %d chunks", bad, len(rows), r.entry("a").ChunksDone)
 }
 
@@ -384,7 +387,11 @@ func patch(state map[string]map[string]string, r *pipeline.Row) {
 		old = state[key]
 		delete(state, key)
 	}
-	if r.Values == nil || r.Op == pipeline.Update && old == nil && !r.Complete() {
+	if r.Values == nil {
+		return
+	}
+	if r.Op == pipeline.Update && old == nil && !r.Complete() {
+		state["wrong"] = map[string]string{"row": pipetest.RowText(r)}
 		return
 	}
 	row := map[string]string{}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
+	"github.com/pipe-cdc/pipe/pipeline/spec"
 	"github.com/pipe-cdc/pipe/sources/mariadb/wire"
 )
 
@@ -227,6 +228,9 @@ func (r *liveReader) chunk(ctx context.Context, s *shape, p *snapshot.Piece, lim
 	where, err := requested(&p.Request)
 	if err != nil {
 		return err
+	}
+	if len(p.Segment.Keys) > 0 {
+		where = spec.Expr{} // rows that are owed
 	}
 	if s.keys == nil || !s.table.keyed() {
 		return failed(pipeline.Input, "ALTER TABLE "+s.table.Quoted()+" ADD PRIMARY KEY (...)", "the table has no key any more")

@@ -12,13 +12,12 @@ import (
 // merging is the stream's side of reading tables while it goes on.
 type merging struct {
 	*live
-	at      pointer
-	names   map[*table]string
-	partial map[string]bool // tables of which changes came without all values
+	at    pointer
+	names map[*table]string
 }
 
 func newMerging(l *live) merging {
-	m := merging{live: l, names: map[*table]string{}, partial: map[string]bool{}}
+	m := merging{live: l, names: map[*table]string{}}
 	if l != nil {
 		m.at.done = l.tip
 		l.done.Store(uint64(l.tip))
@@ -39,24 +38,32 @@ func (m *merging) name(t *table) string {
 	return name
 }
 
-// touch records what a row did to a table that is being read, or is going to be.
-func (m *merging) touch(ctx context.Context, t *table, row *pipeline.Row) error {
+// touch records what a row did to a table that is being read, or is going to be. held says that it is not
+// to be emitted; of a row whose key changed the deletion under the old one is left.
+func (m *merging) touch(ctx context.Context, t *table, row *pipeline.Row) (held bool, err error) {
 	if !m.reading() {
-		return nil
+		return false, nil
 	}
 	name := m.name(t)
 	m.Window.Touch(name, row, uint64(m.at.begin))
 	if row.Op != pipeline.Update || row.Complete() {
-		return nil
+		m.whole(name, row.Schema, row.Key())
+		if row.KeyChanged() {
+			m.whole(name, row.Schema, row.Before)
+		}
+		return false, nil
 	}
-	m.partial[name] = true
+	if !m.hold(name, row) {
+		return false, nil
+	}
+	if err := m.Rekeyed(ctx, name); err != nil {
+		return false, err
+	}
 	if !row.KeyChanged() {
-		return nil
+		return true, nil
 	}
-	if m.Window.Watches(name) {
-		m.owe(name, row) // it came from where nobody may have read it to where that is over
-	}
-	return m.Rekeyed(ctx, name)
+	row.Op, row.Values = pipeline.Delete, nil
+	return false, nil
 }
 
 // void records that chunks of a table which do not see the open group do not count.
@@ -99,7 +106,7 @@ func (s *stream) merge() error {
 	if p.Flags != 0 {
 		err = s.note(p, tx)
 	} else {
-		m.owing(p)
+		m.paying(p)
 		err = m.Merge(p, tx, s.room, s.emit)
 	}
 	if err != nil {
@@ -131,15 +138,15 @@ func (s *stream) note(p *snapshot.Piece, tx *pipeline.Tx) error {
 	return nil
 }
 
-// owing remembers the rows of a chunk that are left out although what the stream brought of them is not
-// whole.
-func (m *merging) owing(p *snapshot.Piece) {
-	if !m.partial[p.Table] || p.Request.Filled() {
+// paying notes which rows of a chunk are whole downstream once it is merged.
+func (m *merging) paying(p *snapshot.Piece) {
+	if !m.owes(p.Table) {
 		return
 	}
 	for i := range p.Rows {
-		if _, owed := m.Window.Stale(p.Table, &p.Rows[i], p.Sees); owed {
-			m.owe(p.Table, &p.Rows[i])
+		row := &p.Rows[i]
+		if stale, _ := m.Window.Stale(p.Table, row, p.Sees); !stale {
+			m.whole(p.Table, row.Schema, row.Values)
 		}
 	}
 }
@@ -152,6 +159,7 @@ func (s *stream) appeared(t *table) {
 	}
 	name := t.String()
 	if s.merging.known(name) == nil {
+		s.merging.fill(name)
 		s.asks.Go(func() { s.merging.adopt(s.asking, t) })
 	}
 	s.merging.know(t)
