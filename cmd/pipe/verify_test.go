@@ -222,9 +222,15 @@ func TestVerifyUnderLoad(t *testing.T) {
 			t.Errorf("round %d: %d rows are undecided, notes %q", n, v.Undecided, v.Notes)
 		}
 	}
+	p.signal(t, syscall.SIGSTOP)
+	found, r := verifyJSON(t, "--live", "--wait", "1s", file)
+	if v := found["public.busy"]; r.code != exitOK || v.differs() != 0 || v.Undecided == 0 {
+		t.Errorf("a pipeline that hangs: %+v", r)
+	}
+	p.signal(t, syscall.SIGCONT)
 	pipetest.Exec(t, s.target, "UPDATE busy SET pad = 'broken' WHERE id IN (SELECT id FROM busy WHERE id > 2990)")
 	pipetest.Exec(t, s.target, "INSERT INTO busy VALUES (-5, 0, '')")
-	found, _ := verifyJSON(t, "--live", file)
+	found, _ = verifyJSON(t, "--live", file)
 	if v := found["public.busy"]; v.Extra != 1 || v.Different+v.Undecided == 0 {
 		t.Errorf("damage under load: %+v", v)
 	}
@@ -244,10 +250,14 @@ func writeBusy(t *testing.T, dsn string, writers int) (stop func()) {
 		rng := rand.New(rand.NewPCG(uint64(w), 7))
 		all.Go(func() {
 			for ctx.Err() == nil {
-				id := rng.IntN(3000) + 1
-				pipetest.Exec(t, dsn, fmt.Sprintf("UPDATE busy SET v = v + 1 WHERE id = %d", id),
-					fmt.Sprintf("INSERT INTO busy VALUES (%d, 1, 'new') ON CONFLICT (id) DO UPDATE SET v = -busy.v", id+rng.IntN(3000)),
-					fmt.Sprintf("DELETE FROM busy WHERE id = %d", rng.IntN(6000)+1))
+				var sql []string
+				for range 50 {
+					id := rng.IntN(3000) + 1
+					sql = append(sql, fmt.Sprintf("UPDATE busy SET v = v + 1 WHERE id = %d", id),
+						fmt.Sprintf("INSERT INTO busy VALUES (%d, 1, 'new') ON CONFLICT (id) DO UPDATE SET v = -busy.v", id+rng.IntN(3000)),
+						fmt.Sprintf("DELETE FROM busy WHERE id = %d", rng.IntN(6000)+1))
+				}
+				pipetest.Exec(t, dsn, sql...)
 			}
 		})
 	}
