@@ -20,10 +20,13 @@ import (
 type image struct {
 	mu   sync.Mutex
 	rows map[string]map[string][]string
-	read int // rows read, of all tables
+	old  map[string]map[string]bool // by table: what was not written since its snapshot began
+	read int                        // rows read, of all tables
 }
 
-func newImage() *image { return &image{rows: map[string]map[string][]string{}} }
+func newImage() *image {
+	return &image{rows: map[string]map[string][]string{}, old: map[string]map[string]bool{}}
+}
 
 // output returns an Output that applies what is emitted.
 func (m *image) output() *pipetest.Collect {
@@ -38,10 +41,11 @@ func (m *image) output() *pipetest.Collect {
 }
 
 func (m *image) apply(r *pipeline.Row) {
+	name := r.Schema.Name()
 	if r.Note() {
+		m.note(name, r.Flags)
 		return
 	}
-	name := r.Schema.Name()
 	rows := m.rows[name]
 	if rows == nil || r.Op == pipeline.Truncate {
 		rows = map[string][]string{}
@@ -72,6 +76,22 @@ func (m *image) apply(r *pipeline.Row) {
 		}
 	}
 	rows[key(r.Values)] = text
+	delete(m.old[name], key(r.Values))
+}
+
+// note does what a sink does that remembers what it wrote.
+func (m *image) note(table string, flags pipeline.Flags) {
+	if flags&pipeline.Sift != 0 {
+		m.old[table] = map[string]bool{}
+		for key := range m.rows[table] {
+			m.old[table][key] = true
+		}
+	}
+	if flags&pipeline.Sweep != 0 {
+		for key := range m.old[table] {
+			delete(m.rows[table], key)
+		}
+	}
 }
 
 // lines returns a table's rows, sorted.
