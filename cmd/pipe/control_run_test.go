@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pipe-cdc/pipe/pipeline/control"
 	"github.com/pipe-cdc/pipe/pipeline/pipetest"
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
@@ -86,6 +88,7 @@ func TestControlWatch(t *testing.T) {
     listen        = "`+address+`"
     token         = env("TOKEN")
     lag_objective = "30s"
+    stalled_after = "1s"
   }`)
 	s.env = append(s.env, "TOKEN="+controlToken)
 	s.insert(t, 1, 100)
@@ -117,6 +120,14 @@ func TestControlWatch(t *testing.T) {
 		t.Error(text)
 	}
 
+	release := lockItems(t, s.target)
+	s.insert(t, 101, 110)
+	p.until(t, "it is not ready while the target is locked", ready(http.StatusServiceUnavailable))
+	s.refused(t, exitDiffers, []string{"not ready: stalled: nothing was written for"}, "status", file)
+	release()
+	p.until(t, "it is ready once it can write", ready(http.StatusOK))
+	s.holds(t, p, 110)
+
 	pg.Kill(t)
 	p.until(t, "it is not ready", ready(http.StatusServiceUnavailable))
 	s.refused(t, exitDiffers, []string{"not ready: failed and is begun again", "source.shop"}, "status", file)
@@ -136,6 +147,19 @@ func TestControlWatch(t *testing.T) {
 		t.Errorf("the socket was left behind: %v", err)
 	}
 	s.refused(t, exitDiffers, []string{"fault does not run", "source.shop/wal"}, "status", file)
+}
+
+// lockItems keeps everybody from the target's items until it is released.
+func lockItems(t *testing.T, dsn string) (release func()) {
+	t.Helper()
+	c, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Exec(t.Context(), "BEGIN; LOCK TABLE public.items IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	return func() { c.Close(t.Context()) }
 }
 
 // writer changes items until it is stopped.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -116,6 +117,7 @@ func (c *controlled) tell(ctx context.Context, o *order) (control.Accepted, erro
 // asker calls f with the source at an address, of the engine that runs. Where that engine ends meanwhile,
 // f is called again with the next one's: what is asked twice is read twice, and does no harm.
 func (c *controlled) asker(ctx context.Context, address string, f func(context.Context, snapshot.Asker) error) error {
+	var last error
 	for {
 		e, phase, changed := c.now()
 		if phase == control.Stopping {
@@ -131,11 +133,13 @@ func (c *controlled) asker(ctx context.Context, address string, f func(context.C
 			if err == nil || pipeline.ClassOf(err) != pipeline.Retryable {
 				return late(ctx, err)
 			}
+			last = err
 		}
 		select {
 		case <-changed:
+			last = nil
 		case <-ctx.Done():
-			return late(ctx, ctx.Err())
+			return cmp.Or(last, late(ctx, ctx.Err()))
 		}
 	}
 }
