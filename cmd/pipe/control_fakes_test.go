@@ -237,6 +237,11 @@ func TestFollower(t *testing.T) {
 		{"failed", table(snapshot.Failed, ours), now, snapshot.Failed, ""},
 		{"a later one runs", table(snapshot.Running, later), now, snapshot.Done, ""},
 		{"not known yet", nil, now.Add(waitSeen), "", "1 table waiting"},
+		{"cancelled with the one before it", func() []control.Source {
+			s := table(snapshot.Cancelled, first)
+			s[0].Tables[0].Ended = later
+			return s
+		}(), now, snapshot.Cancelled, ""},
 		{"taken out of the queue", table(snapshot.Cancelled, first), now.Add(waitSeen + 1), snapshot.Cancelled, ""},
 	}
 	for _, c := range cases {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -284,15 +283,7 @@ func TestControlSnapshotKilled(t *testing.T) {
 	s.holds(t, p, rows)
 	s.damage(t)
 	waiting := s.start(t, "snapshot", "--table", "items", "--wait", file)
-	c := control.Dial(filepath.Join(s.state + ".sock"))
-	state := func() control.Table {
-		status, err := c.Status(t.Context())
-		if err != nil {
-			return control.Table{}
-		}
-		items, _ := tableIn(status.Sources, control.AcceptedTable{Source: "source.shop", Table: "public.items"})
-		return items
-	}
+	state := s.items(t)
 	p.until(t, "a chunk was read", func() bool { i := state(); return i.Reason == snapshot.ForRequest && i.ChunksDone > 0 })
 	before := state()
 	p.kill(t)
@@ -312,4 +303,41 @@ func TestControlSnapshotKilled(t *testing.T) {
 		t.Errorf("before %+v, after %+v", before, after)
 	}
 	s.settles(t, p)
+}
+
+// items returns what tells of the snapshot of the items: nothing where nobody answers.
+func (s *scene) items(t *testing.T) func() control.Table {
+	c := control.Dial(s.state + ".sock")
+	return func() control.Table {
+		status, err := c.Status(t.Context())
+		if err != nil {
+			return control.Table{}
+		}
+		items, _ := tableIn(status.Sources, control.AcceptedTable{Source: "source.shop", Table: "public.items"})
+		return items
+	}
+}
+
+// TestControlSnapshotCancelled gives up a snapshot that runs and one that waits behind it; who waits for
+// them is told.
+func TestControlSnapshotCancelled(t *testing.T) {
+	const rows = 300_000
+	s, file := newControlScene(t, pipetest.Postgres(t, "log_min_messages=fatal"), "")
+	s.insert(t, 1, rows)
+	p := s.start(t, "run", file)
+	s.holds(t, p, rows)
+	first := s.start(t, "snapshot", "--table", "items", "--wait", file)
+	state := s.items(t)
+	p.until(t, "a chunk was read", func() bool { i := state(); return i.Reason == snapshot.ForRequest && i.ChunksDone > 0 })
+	second := s.start(t, "snapshot", "--table", "items", "--wait", "--json", file)
+	p.until(t, "a request waits", func() bool { return len(state().Queue) == 1 })
+	s.runs(t, "snapshot", "--table", "items", "--cancel", file)
+	s.refused(t, exitOK, []string{"cancelled"}, "snapshot", "--status", "--table", "items", file)
+	for _, w := range []*process{first, second} {
+		if code := w.ends(t, faultPatience); code != exitRuntime || !strings.Contains(w.out.String(), "cancelled") {
+			t.Errorf("exit code %d: %s%s", code, w.out, w.err)
+		}
+	}
+	s.insert(t, rows+1, rows+10)
+	s.holds(t, p, rows+10)
 }

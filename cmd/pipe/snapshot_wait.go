@@ -75,6 +75,8 @@ func (f *follower) look(sources []control.Source, now time.Time) bool {
 		}
 		t, ok := tableIn(sources, a)
 		switch {
+		case ok && t.Status == snapshot.Cancelled && t.Ended.After(a.Asked) && !waits(&t, a):
+			f.ended[i] = t // and what waited behind it
 		case !ok || t.Asked.Before(a.Asked) && !waits(&t, a):
 			known = false
 			if now.Sub(f.seen) > waitSeen {
