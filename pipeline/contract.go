@@ -88,6 +88,16 @@ type Keeper interface {
 	Checkpoint(ctx context.Context) (Checkpoint, error)
 }
 
+// Assistant is a Keeper that can write to its place beside the instance that has the fence: chunks of an
+// initial snapshot that several processes read (snapshot.Share).
+type Assistant interface {
+	Keeper
+	// Assist makes it one that helps: Checkpoint borrows the fence that is there, rather than claiming it,
+	// and returns no positions; Write is called with shared chunks only, and fails with ErrFenced once the
+	// fence has another owner. It is called at most once, before Checkpoint.
+	Assist()
+}
+
 // Store keeps a checkpoint outside the sinks.
 type Store interface {
 	// Load returns what was saved last; an empty checkpoint if nothing ever was. Anything

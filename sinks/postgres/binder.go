@@ -160,6 +160,10 @@ func (b *binder) open(ctx context.Context, n name, stream pipeline.Stream, r *pi
 	if b.cfg.Load != nil && b.cfg.Load.Method == methodUpsert {
 		return t, nil
 	}
+	if _, _, ok := shared(stream); ok && t.load == source { // its rows are those of other chunks
+		t.fresh = true
+		return t, nil
+	}
 	if t.fresh, err = t.empty(ctx, b.admin); err != nil || !t.fresh {
 		return t, err
 	}

@@ -45,6 +45,10 @@ func (s *Sink) newLane(ctx context.Context) (*lane, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.assisting(ctx, c); err != nil {
+		c.close()
+		return nil, err
+	}
 	l := &lane{sink: s, conn: c, prepared: map[string]bool{}, staged: map[string]bool{},
 		filled: map[string]string{}, current: map[*target]*group{}}
 	for name, sql := range map[string]string{"pipe_mark": s.state.markSQL(),
@@ -152,6 +156,9 @@ func (l *lane) commitOpen(ctx context.Context, pos pipeline.Position) error {
 		if res.Err != nil || len(res.Rows) != 1 {
 			return firstError(res.Err, pipeline.ErrFenced)
 		}
+	}
+	if attempt, prefix, ok := shared(l.stream); ok && pos > l.kept {
+		return l.commitShared(ctx, attempt, prefix, pos)
 	}
 	unlogged := l.sink.unloggedOf(l.stream, l.unlogged)
 	pipe := l.conn.StartPipeline(ctx)

@@ -18,6 +18,8 @@ type Sink struct {
 	node   string
 	state  *state
 	binder *binder
+	// assists says that the fence is another instance's, whose shared snapshot is written (share.go).
+	assists bool
 
 	mu    sync.Mutex // guards what follows
 	kept  pipeline.Checkpoint
@@ -54,6 +56,9 @@ func (c *Config) Open(ctx context.Context, env spec.Env) (pipeline.Sink, error) 
 
 // Checkpoint claims the fence and returns the positions that are stored with the rows.
 func (s *Sink) Checkpoint(ctx context.Context) (pipeline.Checkpoint, error) {
+	if s.assists {
+		return pipeline.Checkpoint{}, explain(s.node, s.state.borrow(ctx, s.binder.admin))
+	}
 	kept, err := s.state.claim(ctx, s.binder.admin)
 	if err != nil {
 		return nil, explain(s.node, err)
@@ -70,16 +75,42 @@ func (s *Sink) Checkpoint(ctx context.Context) (pipeline.Checkpoint, error) {
 
 // unloggedOf returns the UNLOGGED target that a stream's positions depend on, "" for none. now is the one
 // that the open transaction has rows in.
+//
+// What an entry says of its source's chunks is as volatile as they are: it must not outlive their rows.
 func (s *Sink) unloggedOf(stream pipeline.Stream, now string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if isEntry(stream) {
+		return s.volatileOf(address(stream))
+	}
 	if !isChunk(stream) {
 		return ""
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if now != "" {
 		s.volatile[stream] = now
 	}
 	return s.volatile[stream]
+}
+
+// volatileOf returns an UNLOGGED target that has rows of a source's chunks, "" for none. mu is held.
+func (s *Sink) volatileOf(source string) string {
+	for stream, target := range s.volatile {
+		if isChunk(stream) && address(stream) == source {
+			return target
+		}
+	}
+	return ""
+}
+
+// durable says that all of a source's targets are LOGGED, and the positions of its chunks with them.
+func (s *Sink) durable(source string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for stream := range s.volatile {
+		if address(stream) == source {
+			delete(s.volatile, stream)
+		}
+	}
 }
 
 // Lanes returns how many streams may be written at once.
@@ -94,7 +125,10 @@ func (s *Sink) Write(ctx context.Context, b *pipeline.Batch) error {
 	if err != nil {
 		return explain(s.node, err)
 	}
-	if err = l.write(ctx, b, kept); err != nil {
+	if kept, err = l.recall(ctx, b, kept); err == nil {
+		err = l.write(ctx, b, kept)
+	}
+	if err != nil {
 		err = explain(s.node, err)
 	}
 	s.put(l, b, err)
@@ -110,13 +144,21 @@ func (s *Sink) settle(ctx context.Context, b *pipeline.Batch) error {
 		if !s.entries.take(b) {
 			return nil
 		}
-		return s.binder.settle(ctx, b.Stream, true)
+		return s.settled(ctx, b.Stream, true)
 	}
 	changes := len(b.Rows) > 0
 	if !changes && s.entries.loading(b.Stream) {
 		return nil
 	}
-	return s.binder.settle(ctx, b.Stream, changes)
+	return s.settled(ctx, b.Stream, changes)
+}
+
+func (s *Sink) settled(ctx context.Context, stream pipeline.Stream, changes bool) error {
+	now, err := s.binder.settle(ctx, stream, changes)
+	if now {
+		s.durable(address(stream))
+	}
+	return err
 }
 
 // fail remembers that a write failed, after which there is no other.
