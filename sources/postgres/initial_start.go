@@ -14,17 +14,18 @@ func (r *runner) begin(ctx context.Context, wanted []*table, out pipeline.Output
 	for _, e := range r.ledger.Entries() {
 		r.ledger.Forget(e.Table)
 	}
-	if len(wanted) > 0 { // entries of before must be gone first, or they would be taken for newer ones
-		if err := r.saveLedger(ctx, out); err != nil {
-			return err
-		}
+	if err := r.saveLedger(ctx, out); err != nil { // or they would be taken for newer ones
+		return err
+	}
+	for _, t := range wanted { // first: a sink takes a load for ended where no entry is open
+		r.ledger.Change(t.Schema.Name(), pending(snapshot.ForInitial, false))
+	}
+	if err := r.saveLedger(ctx, out); err != nil {
+		return err
 	}
 	for _, t := range r.tables {
-		name := t.Schema.Name()
-		if slices.Contains(wanted, t) {
-			r.ledger.Change(name, pending(snapshot.ForInitial, false))
-		} else {
-			r.ledger.Change(name, recorded)
+		if !slices.Contains(wanted, t) {
+			r.ledger.Change(t.Schema.Name(), recorded)
 		}
 	}
 	return r.saveLedger(ctx, out)

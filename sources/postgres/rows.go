@@ -13,8 +13,9 @@ import (
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
 
-// keysAtOnce is how many keys one statement looks for.
-const keysAtOnce = 100
+// keysAtOnce is how many keys one statement looks for. Each takes two sessions in turn, and sessions that end
+// count for max_connections until the server has noticed.
+const keysAtOnce = 1000
 
 // rowReader reads tables beside a run: by snapshots that ordinary sessions export, so it needs no slot
 // and writes nothing.

@@ -43,6 +43,7 @@ type snapshotter struct {
 	Progress *snapshot.Progress // may be nil
 	Attempt  snapshot.Attempt   // with streamsPerWorker streams for each worker
 	Keeper   *initialKeeper     // nil: nobody is told what was read
+	Board    snapshot.Board     // nil: nobody helps
 
 	opened atomic.Int64 // workers so far
 }
@@ -61,6 +62,12 @@ func (s *snapshotter) run(ctx context.Context, out pipeline.Output) error {
 	if err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}
+	if a, ok := s.Attempt.Share(len(chunks)); ok && s.Board != nil && s.Keeper != nil && len(chunks) > 1 {
+		if err := s.share(ctx, lead, chunks, a, out); err != nil {
+			return fmt.Errorf("snapshot: %w", err)
+		}
+		return nil
+	}
 	if s.Keeper != nil {
 		if err := s.Keeper.plan(ctx, chunks, lead.parts); err != nil {
 			return fmt.Errorf("snapshot: %w", err)
@@ -68,10 +75,7 @@ func (s *snapshotter) run(ctx context.Context, out pipeline.Output) error {
 		stop := s.Keeper.start(ctx)
 		defer stop()
 	}
-	limits := map[string]int{}
-	for i := range s.Tables {
-		limits[s.Tables[i].Schema.Name()] = s.Tables[i].Workers
-	}
+	limits := s.limits()
 	pool := snapshot.Pool{
 		Workers: s.Workers,
 		Limit:   func(table string) int { return limits[table] },

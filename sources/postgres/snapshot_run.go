@@ -14,7 +14,8 @@ func (r *runner) snapshot(ctx context.Context, m made, a snapshot.Attempt, table
 	out pipeline.Output) ([]pipeline.Stream, error) {
 	now := time.Now()
 	s := &snapshotter{Connect: r.config.connect, Exported: m.Snapshot, LSN: m.At, Taken: now, Attempt: a,
-		Version: r.catalog.Version, Workers: r.config.Workers, Progress: snapshot.NewProgress(now)}
+		Version: r.catalog.Version, Workers: r.config.Workers, Progress: snapshot.NewProgress(now),
+		Board: r.source.board}
 	for _, t := range tables {
 		s.Tables = append(s.Tables, t.toRead())
 	}
@@ -25,7 +26,10 @@ func (r *runner) snapshot(ctx context.Context, m made, a snapshot.Attempt, table
 	if err := s.run(ctx, out); err != nil {
 		return nil, err
 	}
-	used := a.All()[:s.opened.Load()*streamsPerWorker]
+	used := s.Attempt.All()
+	if !s.Attempt.Shared {
+		used = used[:s.opened.Load()*streamsPerWorker]
+	}
 	if err := out.Drain(ctx, used...); err != nil || s.Keeper == nil {
 		return used, err
 	}

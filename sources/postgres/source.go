@@ -17,6 +17,7 @@ type Source struct {
 	env    spec.Env
 	desk   *snapshot.Desk
 	asked  asked
+	board  snapshot.Board // nil: the initial snapshot is not shared
 	progress
 }
 
