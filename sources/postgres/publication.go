@@ -106,8 +106,7 @@ func (r *runner) createPublicationSQL(tables []*table) string {
 func (r *runner) alterPublication(ctx context.Context, p *publication, tables []*table) error {
 	for _, t := range tables {
 		if !slices.Contains(p.Direct, t.OID) {
-			r.env.Log.Warn("adding a table to the publication: rows that it had before are not copied",
-				"publication", r.config.Publication, "table", t.String())
+			r.env.Log.Info("adding a table to the publication", "publication", r.config.Publication, "table", t.String())
 		}
 	}
 	return execute(ctx, r.admin, "alter the publication", r.alterPublicationSQL(p, tables))
