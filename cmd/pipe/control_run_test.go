@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -305,9 +306,22 @@ func TestControlSnapshotKilled(t *testing.T) {
 	s.settles(t, p)
 }
 
+// socket is where the scene's pipeline listens: beside its state file, or its configuration.
+func (s *scene) socket() string {
+	if path := filepath.Join(s.dir, ".pipe", "fault.sock"); exists(path) {
+		return path
+	}
+	return s.state + ".sock"
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
 // items returns what tells of the snapshot of the items: nothing where nobody answers.
 func (s *scene) items(t *testing.T) func() control.Table {
-	c := control.Dial(s.state + ".sock")
+	c := control.Dial(s.socket())
 	return func() control.Table {
 		status, err := c.Status(t.Context())
 		if err != nil {
