@@ -9,6 +9,7 @@ import (
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/pipetest"
+	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 )
 
 const unlogged = "load {\n unlogged = true\n}"
@@ -128,6 +129,45 @@ func TestUnloggedMarks(t *testing.T) {
 	srv.Restart(t, "immediate")
 	if n := kept(); n != 3 {
 		t.Errorf("%d positions after the table was made durable, want 3", n)
+	}
+	wantQuery(t, dsn, "SELECT count(*) FROM users", "10")
+}
+
+// TestUnloggedEntries loses what an entry says of chunks together with their rows, and keeps what it says
+// once they are durable.
+func TestUnloggedEntries(t *testing.T) {
+	srv := pipetest.Postgres(t, "fsync=on", "wal_level=replica")
+	dsn := srv.Database(t)
+	s, _ := feedTables()
+	const stream = "source.test/table/public.users"
+	entry := func(version int, status snapshot.Status) *pipeline.Batch {
+		b := &pipeline.Batch{Stream: stream}
+		b.Mark(pipeline.Position(fmt.Sprintf(`%016X/{"status":%q}`, version, status)))
+		return b
+	}
+	version := func() string {
+		sink := start(t, configure(t, dsn, unlogged))
+		defer sink.Close()
+		text, _, _ := strings.Cut(string(sink.kept[stream]), "/")
+		return strings.TrimLeft(text, "0")
+	}
+	sink := start(t, configure(t, dsn, unlogged))
+	mustWrite(t, sink, entry(1, snapshot.Running), chunk(s, 1, 0, 10).Mark("done").Batch(), entry(2, snapshot.Running))
+	sink.Close()
+	if v := version(); v != "2" {
+		t.Errorf("version %s of the entry, want 2", v)
+	}
+	srv.Restart(t, "immediate")
+	if v := version(); v != "1" {
+		t.Errorf("version %s of the entry after a crash, want that of before the chunk", v)
+	}
+	sink = start(t, configure(t, dsn, unlogged))
+	mustWrite(t, sink, entry(2, snapshot.Running), chunk(s, 1, 0, 10).Mark("done").Batch(), entry(3, snapshot.Running),
+		entry(4, snapshot.Done), entry(5, snapshot.Done))
+	sink.Close()
+	srv.Restart(t, "immediate")
+	if v := version(); v != "5" {
+		t.Errorf("version %s of the entry after the table was made durable, want 5", v)
 	}
 	wantQuery(t, dsn, "SELECT count(*) FROM users", "10")
 }

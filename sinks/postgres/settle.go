@@ -28,7 +28,8 @@ const (
 // settle does what is left of a source's loads, before the first change after its snapshot is written,
 // the last of its snapshots counts as done, or a position of its changes is stored after rows. A position
 // without changes that comes before the first row of the snapshot ends nothing: changes is false for it.
-func (b *binder) settle(ctx context.Context, stream pipeline.Stream, changes bool) error {
+// now says that this call did it.
+func (b *binder) settle(ctx context.Context, stream pipeline.Stream, changes bool) (now bool, err error) {
 	source := address(stream)
 	b.mu.Lock()
 	s := b.settlements[source]
@@ -40,37 +41,37 @@ func (b *binder) settle(ctx context.Context, stream pipeline.Stream, changes boo
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.done || !changes && s.looked.Load() {
-		return nil
+		return false, nil
 	}
 	if changes {
 		s.began.Store(true)
 	}
 	c, err := b.builder(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer c.close()
 	todo, err := b.state.stepsOf(ctx, c, "source", source)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !changes && len(todo) == 0 {
 		s.looked.Store(true)
-		return nil
+		return false, nil
 	}
 	s.began.Store(true)
 	if err := b.finish(ctx, c, todo); err != nil {
-		return err
+		return false, err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, st := range todo {
 		if err := b.refresh(ctx, c, b.targets[st.Target]); err != nil {
-			return err
+			return false, err
 		}
 	}
 	s.done = true
-	return nil
+	return true, nil
 }
 
 // settleTarget does what is left of one target's load. The binder's lock is held.
