@@ -477,3 +477,24 @@ func TestPreparedInTheWindow(t *testing.T) {
 	t.Logf("%d chunks", o.count())
 	o.check(t, r.image("a"))
 }
+
+// TestLossyStatement holds that a table whose rows changed without being in the log is read again, where
+// its policy says so.
+func TestLossyStatement(t *testing.T) {
+	db := maria.Database(t)
+	maria.Exec(t, db, "CREATE TABLE a (id int PRIMARY KEY, v varchar(20)) PARTITION BY RANGE (id) (PARTITION p0 VALUES LESS THAN (100), "+
+		"PARTITION p1 VALUES LESS THAN MAXVALUE)", "INSERT INTO a SELECT seq, 's' FROM seq_1_to_300")
+	c := configFor(t, maria, db)
+	c.Snapshot, c.ChunkRows = policyWhenNeeded, 50
+	o := newOracle()
+	r := startLive(t, c, db, nil, o)
+	r.streaming()
+	maria.Exec(t, db, "ALTER TABLE a TRUNCATE PARTITION p0", "INSERT INTO a VALUES (7, 'x')", "SET binlog_format = 'STATEMENT'; UPDATE a SET v = 'y' WHERE id > 200")
+	r.until("snapshot", func() bool { return r.entry("a").Request.Reason == snapshot.ForLost && !r.open() })
+	r.fence()
+	r.Stop()
+	o.check(t, r.image("a"))
+	if o.swept < 1 {
+		t.Error("nothing was swept")
+	}
+}

@@ -164,3 +164,16 @@ func (s *stream) appeared(t *table) {
 	}
 	s.merging.know(t)
 }
+
+// reread asks for a table of which changes are lost, and returns once that is saved: the position may pass
+// only then. A request that waits already is for a later time than now.
+func (s *stream) reread(t *table) error {
+	name := t.String()
+	if e, _ := s.merging.Ledger.Entry(name); len(e.Queue) > 0 {
+		return nil
+	}
+	if err := s.emit(); err != nil { // it would not come back while we wait
+		return err
+	}
+	return s.merging.Desk.Ask(s.ctx, snapshot.Request{Table: name, Reason: snapshot.ForLost, Asked: time.Now().UTC(), Replace: true})
+}

@@ -101,7 +101,10 @@ func (o *oracle) truncate(r *pipeline.Row) {
 		o.seen = map[string]bool{}
 	case pipeline.Sweep:
 		for key := range o.state {
-			if strings.HasPrefix(key, prefix) && !o.seen[key] {
+			if !strings.HasPrefix(key, prefix) || o.seen[key] {
+				continue
+			}
+			if delete(o.state, key); o.strict {
 				o.bad(r, "%s was neither read nor written", key)
 			}
 		}

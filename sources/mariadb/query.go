@@ -59,11 +59,11 @@ func (s *stream) statement(q *binlog.Query, st statement) error {
 		return s.truncate(database, st.Names)
 	case verbChange:
 		if t := s.captured(database, st.Names); t != nil {
-			return s.lossy("table %s was changed by a statement that was logged as text: %.200s", t, q.SQL)
+			return s.lossyTable(t, "table %s was changed by a statement that was logged as text: %.200s", t, q.SQL)
 		}
 	case verbLossy:
 		if t := s.captured(database, st.Names); t != nil {
-			return s.lossy("rows of table %s changed without being in the log: %.200s", t, q.SQL)
+			return s.lossyTable(t, "rows of table %s changed without being in the log: %.200s", t, q.SQL)
 		}
 	case verbDrop:
 		if t := s.captured(database, st.Names); t != nil {
@@ -86,6 +86,15 @@ func (s *stream) voidAll(database string, st statement) {
 	}
 }
 
+// lossyTable: a table whose policy is to be read again where changes are lost is read again.
+func (s *stream) lossyTable(t *table, format string, args ...any) error {
+	if t.Policy != policyWhenNeeded && t.Policy != policyAlways || s.merging.live == nil {
+		return s.lossy(format, args...)
+	}
+	s.env.Log.Warn("a table is read again: "+fmt.Sprintf(format, args...), "position", string(s.pos))
+	return s.reread(t)
+}
+
 // lossy does what the configuration says about changes that cannot be delivered.
 func (s *stream) lossy(format string, args ...any) error {
 	if s.config.LossyDDL == onWarn {
@@ -93,7 +102,7 @@ func (s *stream) lossy(format string, args ...any) error {
 		return nil
 	}
 	err := failed(pipeline.Environment, `Set lossy_ddl = "warn" to pass over it, and take a new snapshot of the table; `+
-		"keep binlog_format = ROW in every session", format, args...)
+		"keep binlog_format = ROW in every session. A table with snapshot = \"when_needed\" is read again by itself", format, args...)
 	err.Pos = s.pos
 	return err
 }
