@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pipe-cdc/pipe/pipeline/config"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
 
@@ -75,7 +76,7 @@ func writePlan(path string, p *planned) error {
 }
 
 // checkPlan refuses to go on where the plan that --plan names is not the plan any more.
-func checkPlan(cmd *cobra.Command, args []string) error {
+func checkPlan(cmd *cobra.Command, c *config.Config) error {
 	path := cmd.Flag("plan").Value.String()
 	if path == "" {
 		return nil
@@ -83,10 +84,6 @@ func checkPlan(cmd *cobra.Command, args []string) error {
 	before, err := readPlan(path)
 	if err != nil {
 		return err
-	}
-	c, diags := loadConfig(cmd, args)
-	if diags.HasErrors() {
-		return diags
 	}
 	now, err := makePlan(cmd.Context(), c)
 	if err != nil {

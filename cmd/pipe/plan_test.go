@@ -174,6 +174,12 @@ func TestPlanRefused(t *testing.T) {
 	if why := stepOf(t, p, spec.Refuse, "").Why; !strings.Contains(why, "gone") {
 		t.Errorf("the start is refused because %q", why)
 	}
+	needed := s.file(t, "needed.hcl", stateInFile+strings.Replace(fromItems, "tables ", "snapshot = \"when_needed\"\n  tables ", 1)+toCopy)
+	p, lines, r = planJSON(t, "--exit-code", needed)
+	if r.code != exitDiffers || !slices.Contains(lines, "source.shop create slot fault") ||
+		!strings.Contains(stepOf(t, p, spec.Read, "public.items").Why, "lost") {
+		t.Errorf("the slot is lost, and needed again: exit code %d, %q", r.code, lines)
+	}
 	strict := s.file(t, "strict.hcl", stateInFile+strings.Replace(fromItems, `["slot", "publication"]`, "[]", 1)+
 		strings.Replace(toCopy, "dsn ", "into = \"x.${table.name}\"\n  create_tables = false\n  dsn ", 1))
 	_, lines, r = planJSON(t, strict)
@@ -229,6 +235,72 @@ func TestRunPlan(t *testing.T) {
 	s.file(t, "plan.json", strings.Replace(string(text), "public.orders", "public.others", 1))
 	if r := pipe(t, "", "run", "--until-caught-up", "--plan", plan, file); r.code != exitInput || !strings.Contains(r.err, "changed after") {
 		t.Errorf("a plan that was changed: %+v", r)
+	}
+}
+
+// TestPlanState: state "postgres" is read without being taken.
+func TestPlanState(t *testing.T) {
+	s := planScene(t, pipetest.Postgres(t))
+	state := "pipeline \"fault\" {\n  state \"postgres\" {\n    dsn    = env(\"TARGET\")\n    schema = \"kept\"\n  }\n}\n"
+	file := s.file(t, "plan.hcl", state+fromItems+"sink \"discard\" \"none\" {\n  from = source.shop\n}\n")
+	_, lines, _ := planJSON(t, file)
+	if !slices.Contains(lines, "state create state kept") {
+		t.Errorf("first start: %q", lines)
+	}
+	if r := pipe(t, "", "run", "--until-caught-up", file); r.code != exitOK {
+		t.Fatalf("run: %+v", r)
+	}
+	p, lines, r := planJSON(t, "--exit-code", file)
+	if r.code != exitOK || p.Changes != 0 || !slices.Contains(lines, "source.shop keep rows public.items") {
+		t.Errorf("nothing to do: exit code %d, %q", r.code, lines)
+	}
+}
+
+// TestPlanText is a plan as people see it.
+func TestPlanText(t *testing.T) {
+	p := planned{Nodes: []plannedNode{
+		{Address: "source.shop", Type: "postgres", Was: "source.store", Steps: []spec.Step{
+			{Verb: spec.Create, What: "slot", Name: "s", Why: "it does not exist", SQL: "CREATE_REPLICATION_SLOT s"},
+			{Verb: spec.Read, What: "rows", Name: "public.items", Why: "it was added", Size: &spec.Size{Rows: 12345, Bytes: 3 << 20}},
+			{Verb: spec.Forget, What: "table", Name: "public.gone"},
+			{Verb: spec.Follow, What: "stream", Name: "wal", Place: "0/1A2B", Why: "from the saved position"},
+		}},
+		{Address: "sink.copy", Type: "postgres", Steps: []spec.Step{
+			{Verb: spec.Create, What: "table", Name: "public.items", For: "public.items", SQL: "CREATE TABLE x ()"},
+			{Verb: spec.Create, What: "table", Name: "public.quiet", For: "public.quiet"},
+			{Verb: spec.Alter, What: "table", Name: "public.old\x1b", Why: "to hold public.old"},
+		}},
+		{Address: "sink.none", Type: "discard"},
+	}, Removed: []string{"source.other"}}
+	p.count()
+	var b strings.Builder
+	p.print(&b)
+	want := `source.shop (postgres)
+  = moved from source.store: its positions go with it
+  + create slot s: it does not exist
+      CREATE_REPLICATION_SLOT s
+  > read rows public.items (~12,345 rows, 3.0 MiB): it was added
+  - forget table public.gone
+  = follow stream wal at 0/1A2B: from the saved position
+
+sink.copy (postgres)
+  + create table public.items
+      CREATE TABLE x ()
+  = create, when a first row comes, table public.quiet
+  ~ alter table public.old�: to hold public.old
+
+source.other
+  = removed from the configuration: its saved positions stay
+
+2 to create, 1 to alter, 1 to forget, 1 table to read (~12,345 rows)
+`
+	if diff := cmp.Diff(want, b.String()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	p.Nodes[0].Steps[0].Verb = spec.Refuse
+	p.Changes, p.Refused = 0, 0
+	if p.count(); p.summary() != "the start would be refused: 1 reason" {
+		t.Errorf("summary %q", p.summary())
 	}
 }
 

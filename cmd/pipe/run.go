@@ -57,7 +57,7 @@ func run(cmd *cobra.Command, args []string) error {
 	if err := o.refused(cmd, c, diags); err != nil {
 		return err
 	}
-	if err := checkPlan(cmd, args); err != nil {
+	if err := checkPlan(cmd, c); err != nil {
 		return err
 	}
 	only, _ := cmd.Flags().GetStringArray("only")

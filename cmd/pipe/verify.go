@@ -106,9 +106,12 @@ func verifySummary(all []verified) string {
 		}
 	}
 	out := fmt.Sprintf("%s, %s rows compared: ", plural(compared, "table"), grouped(rows))
-	if differ == 0 {
+	switch differ {
+	case 0:
 		out += "equal"
-	} else {
+	case 1:
+		out += "1 row differs"
+	default:
 		out += plural(differ, "row") + " differ"
 	}
 	if undecided > 0 {
