@@ -20,6 +20,12 @@
 //     and not if its key was touched by an emitted transaction that the snapshot does not see
 //     (Window): so no row goes back in time.
 //   - The Window watches a table before the first of its chunks is read.
+//   - What the stream delivered before it watched a table is visible to every chunk of it (Live.Settle),
+//     and so is what sinks do not remember of a snapshot that replaces (Sift).
+//   - An update that leaves values out completes only a row that is downstream. While a table is being
+//     filled, rows that are left out for one are read once more (Live.More), and the ledger forgets
+//     neither them nor their chunks before that.
+//   - A snapshot of a table begins only after the end of the one before it is saved.
 //   - The Ledger, what is known of each table, lies in the checkpoint: no sink has less of it than of
 //     the rows that it tells of. It says that a chunk is there only after the chunk is durable.
 //

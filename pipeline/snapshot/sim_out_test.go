@@ -14,7 +14,7 @@ import (
 
 const (
 	simWAL   pipeline.Stream = "wal"
-	simPool                  = 6
+	simPool                  = 24
 	simGhost                 = 900 // keys from here on were never at the source
 )
 
@@ -24,8 +24,8 @@ type simTarget struct {
 	cp     pipeline.Checkpoint
 	sifted [simTables]map[int]bool // nil: no snapshot that replaces is under way
 	whole  [simTables]bool         // a snapshot of it was said to be done, or it was filled
-	done   int                     // batches of this life
-	held   []pipeline.Row          // behind the last mark
+	done   map[pipeline.Stream]int // by stream: the last batch of this life
+	held   []pipeline.Row          // of the stream of changes, behind the last mark
 }
 
 // simOut is the engine of one life.
@@ -37,22 +37,33 @@ type simOut struct {
 	mu      sync.Mutex // guards the following, and the targets
 	changed chan struct{}
 	emitted map[pipeline.Stream]int // ordinal of the last batch
+	applied map[int]int             // by batch: the targets that have it
 	total   int
+
+	unchecked bool // rows are not compared with the source's
 }
 
-// simLane feeds one target.
+// simLane feeds one target in two lanes: the stream of changes, and all others.
 type simLane struct {
 	*simTarget
-	rng   *rand.Rand
-	queue chan *pipeline.Batch
+	rng    *rand.Rand
+	slow   time.Duration
+	queues [2]chan *pipeline.Batch
 }
 
 func newSimOut(w *simWorld) *simOut {
-	o := &simOut{w: w, pool: make(chan struct{}, simPool), changed: make(chan struct{}), emitted: map[pipeline.Stream]int{}}
+	o := &simOut{w: w, pool: make(chan struct{}, simPool), changed: make(chan struct{}), emitted: map[pipeline.Stream]int{},
+		applied: map[int]int{}}
 	for _, t := range w.targets {
-		t.done, t.held = 0, nil
-		o.targets = append(o.targets, &simLane{simTarget: t, rng: rand.New(rand.NewPCG(w.rng.Uint64(), 1)),
-			queue: make(chan *pipeline.Batch, 1<<16)})
+		t.done, t.held = map[pipeline.Stream]int{}, nil
+		lane := &simLane{simTarget: t, rng: rand.New(rand.NewPCG(w.rng.Uint64(), 1)), slow: 40 * time.Millisecond}
+		if w.rng.IntN(3) == 0 {
+			lane.slow = time.Second
+		}
+		for i := range lane.queues {
+			lane.queues[i] = make(chan *pipeline.Batch, 1<<16)
+		}
+		o.targets = append(o.targets, lane)
 	}
 	return o
 }
@@ -68,7 +79,7 @@ func (o *simOut) New(ctx context.Context, s pipeline.Stream) (*pipeline.Batch, e
 
 func (o *simOut) Emit(b *pipeline.Batch) error {
 	for i := range b.Rows {
-		if r := &b.Rows[i]; r.Op == pipeline.Read {
+		if r := &b.Rows[i]; r.Op == pipeline.Read && !o.unchecked {
 			o.w.checkRead(r)
 		}
 	}
@@ -77,8 +88,12 @@ func (o *simOut) Emit(b *pipeline.Batch) error {
 	o.total++
 	o.emitted[b.Stream] = o.total
 	b.MaxBytes = o.total // its ordinal
+	lane := 1
+	if b.Stream == simWAL {
+		lane = 0
+	}
 	for _, t := range o.targets {
-		t.queue <- b
+		t.queues[lane] <- b
 	}
 	return nil
 }
@@ -88,9 +103,9 @@ func (o *simOut) Idle() bool { return true }
 // Drain waits until every target has the streams' batches.
 func (o *simOut) Drain(ctx context.Context, streams ...pipeline.Stream) error {
 	o.mu.Lock()
-	last := 0
+	last := map[pipeline.Stream]int{}
 	for _, s := range streams {
-		last = max(last, o.emitted[s])
+		last[s] = o.emitted[s]
 	}
 	o.mu.Unlock()
 	for {
@@ -98,7 +113,9 @@ func (o *simOut) Drain(ctx context.Context, streams ...pipeline.Stream) error {
 		wait := o.changed
 		ready := true
 		for _, t := range o.targets {
-			ready = ready && t.done >= last && len(t.held) == 0
+			for s, n := range last {
+				ready = ready && t.done[s] >= n && (s != simWAL || len(t.held) == 0)
+			}
 		}
 		o.mu.Unlock()
 		if ready {
@@ -112,49 +129,50 @@ func (o *simOut) Drain(ctx context.Context, streams ...pipeline.Stream) error {
 	}
 }
 
-// run applies batches to a target until ctx ends.
-func (o *simOut) run(ctx context.Context, t *simLane) {
+// run applies the batches of one lane to a target until ctx ends.
+func (o *simOut) run(ctx context.Context, t *simLane, queue chan *pipeline.Batch) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case b := <-t.queue:
+		case b := <-queue:
+			o.mu.Lock()
+			wait := time.Duration(0)
 			if t.rng.IntN(3) == 0 {
-				time.Sleep(time.Duration(t.rng.Int64N(int64(60 * time.Millisecond))))
+				wait = time.Duration(t.rng.Int64N(int64(t.slow)))
 			}
+			o.mu.Unlock()
+			time.Sleep(wait)
 			o.mu.Lock()
 			if ctx.Err() == nil {
-				t.apply(o.w, b)
-				close(o.changed)
-				o.changed = make(chan struct{})
-				if o.slowest() >= b.MaxBytes {
-					<-o.pool
-				}
+				o.apply(t, b)
 			}
 			o.mu.Unlock()
 		}
 	}
 }
 
-func (o *simOut) slowest() int {
-	n := o.targets[0].done
-	for _, t := range o.targets {
-		n = min(n, t.done)
+// apply applies a batch, and gives it back once every target has it. mu is held.
+func (o *simOut) apply(t *simLane, b *pipeline.Batch) {
+	t.apply(o.w, b)
+	close(o.changed)
+	o.changed = make(chan struct{})
+	if o.applied[b.MaxBytes]++; o.applied[b.MaxBytes] == len(o.targets) {
+		<-o.pool
 	}
-	return n
 }
 
 // apply writes a batch: what is up to a mark in one transaction with it.
 func (t *simTarget) apply(w *simWorld, b *pipeline.Batch) {
-	t.done = b.MaxBytes
+	t.done[b.Stream] = b.MaxBytes
 	at := 0
 	for _, m := range b.Marks {
-		for _, r := range append(t.held, b.Rows[at:m.End]...) {
+		for _, r := range append(t.takeHeld(b.Stream), b.Rows[at:m.End]...) {
 			if !r.Tx.In(t.cp[b.Stream]) {
 				t.write(&r)
 			}
 		}
-		t.held, at = nil, m.End
+		at = m.End
 		if m.Pos == "" || m.Pos > t.cp[b.Stream] {
 			t.cp.Apply(b.Stream, m.Pos)
 		}
@@ -165,13 +183,22 @@ func (t *simTarget) apply(w *simWorld, b *pipeline.Batch) {
 	t.held = append(t.held, b.Rows[at:]...)
 }
 
+func (t *simTarget) takeHeld(s pipeline.Stream) []pipeline.Row {
+	if s != simWAL {
+		return nil
+	}
+	held := t.held
+	t.held = nil
+	return held
+}
+
 // told looks at an entry that was saved: what is done is there.
 func (t *simTarget) told(w *simWorld, table string, p pipeline.Position) {
 	e, err := ParseEntry(table, p)
 	if err != nil {
 		w.errorf("%v", err)
 	}
-	if e.Status != Done {
+	if e.Status != Done || w.db == nil {
 		return
 	}
 	n := simTable(table)

@@ -78,9 +78,6 @@ func (w *simWorld) checkRead(r *pipeline.Row) {
 // checkTable: a whole table is what the source has where the target's stream stands.
 func (w *simWorld) checkTable(t *simTarget, n int) {
 	at, _ := strconv.Atoi(string(t.cp[simWAL]))
-	if len(t.held) > 0 {
-		return
-	}
 	for key := range simKeys {
 		want, here := w.db.at(n, key, at)
 		got, there := t.tables[n][key]
@@ -125,7 +122,9 @@ func (w *simWorld) life() {
 
 	var all sync.WaitGroup
 	for _, t := range out.targets {
-		all.Go(func() { out.run(ctx, t) })
+		for _, queue := range t.queues {
+			all.Go(func() { out.run(ctx, t, queue) })
+		}
 	}
 	all.Go(func() { crash(l.live.Run(ctx)) })
 	asker := rand.New(rand.NewPCG(w.rng.Uint64(), 3))
@@ -177,9 +176,13 @@ func (w *simWorld) checkAsked(cp pipeline.Checkpoint) {
 
 // ask asks for snapshots and cancels some; in the last life it asks for all tables, waits, and ends it.
 func (l *simLife) ask(ctx context.Context, rng *rand.Rand, end func(error)) {
+	every := 2 * time.Second
+	if rng.IntN(3) == 0 {
+		every /= 5
+	}
 	for !l.w.last {
 		select {
-		case <-time.After(time.Duration(rng.Int64N(int64(2 * time.Second)))):
+		case <-time.After(time.Duration(rng.Int64N(int64(every)))):
 		case <-ctx.Done():
 			return
 		}
