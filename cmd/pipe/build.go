@@ -26,10 +26,13 @@ type builder struct {
 	log           *slog.Logger
 	out           io.Writer // of a dry run
 	scratch       string    // where a dry run spills; ""
+	// helping, unless nil, is called with an engine that helps another process, before it runs, and with nil
+	// after it.
+	helping func(*engine.Engine)
 }
 
-// build opens every component. What was opened is closed again where one fails.
-func (b *builder) build(ctx context.Context) (*engine.Engine, error) {
+// graph returns a graph without components.
+func (b *builder) graph() engine.Graph {
 	s := b.config.Settings
 	g := engine.Graph{
 		Name: s.Name,
@@ -40,19 +43,24 @@ func (b *builder) build(ctx context.Context) (*engine.Engine, error) {
 	for _, m := range b.config.Moved {
 		g.Moves = append(g.Moves, engine.Move{From: m.From.String(), To: m.To.String()})
 	}
+	return g
+}
+
+// build opens every component. What was opened is closed again where one fails.
+func (b *builder) build(ctx context.Context) (*engine.Engine, error) {
+	g := b.graph()
 	err := b.openAll(ctx, &g)
 	if err == nil {
 		g.Store, err = b.store(ctx)
 	}
 	if err == nil {
+		b.lead(ctx, &g)
 		var e *engine.Engine
 		if e, err = engine.New(g); err == nil {
 			return e, nil
 		}
 	}
-	for _, k := range g.Sinks {
-		err = errors.Join(err, k.Sink.Close())
-	}
+	err = errors.Join(err, closeSinks(&g))
 	if g.Store != nil {
 		err = errors.Join(err, g.Store.Close())
 	}
@@ -125,7 +133,10 @@ func (b *builder) store(ctx context.Context) (pipeline.Store, error) {
 	case "sink":
 		return nil, nil
 	case "postgres":
-		p, err := checkpoint.OpenPostgres(ctx, stateServer(s, b.log))
+		server := stateServer(s, b.log)
+		stop := b.assist(ctx, server)
+		p, err := checkpoint.OpenPostgres(ctx, server)
+		stop()
 		if err != nil {
 			return nil, err // not p, as below
 		}
@@ -140,12 +151,17 @@ func (b *builder) store(ctx context.Context) (pipeline.Store, error) {
 
 // stateServer is where state "postgres" is, and who this process is there.
 func stateServer(s config.Settings, log *slog.Logger) checkpoint.Server {
+	return checkpoint.Server{DSN: s.State.DSN.Reveal(), Schema: s.State.Schema, Pipeline: s.Name, Lease: s.State.Lease,
+		Wait: true, Owner: processName(), Log: log}
+}
+
+// processName is this process for people: "db1:4711".
+func processName() string {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
-	return checkpoint.Server{DSN: s.State.DSN.Reveal(), Schema: s.State.Schema, Pipeline: s.Name, Lease: s.State.Lease,
-		Wait: true, Owner: fmt.Sprintf("%s:%d", host, os.Getpid()), Log: log}
+	return fmt.Sprintf("%s:%d", host, os.Getpid())
 }
 
 // env returns what a component gets of the run, with a directory of its own.

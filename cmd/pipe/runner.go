@@ -53,6 +53,7 @@ func (r *runner) runScratched(ctx context.Context) error {
 // run runs until ctx ends or everything was read.
 func (r *runner) run(ctx context.Context) error {
 	r.control = newControlled(&r.builder)
+	r.helping = r.helps
 	server, err := r.listen()
 	if err != nil {
 		return err

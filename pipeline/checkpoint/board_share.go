@@ -189,6 +189,17 @@ func (b *board) Beat(ctx context.Context, a snapshot.Attempt) (open bool, err er
 	return open, err
 }
 
+const releaseSQL = `UPDATE STATE.chunk SET owner = '' WHERE pipeline = $1 AND source = $2 AND attempt = $3 AND owner = $4
+	AND NOT done`
+
+// Release implements snapshot.Board.
+func (b *board) Release(ctx context.Context, a snapshot.Attempt) error {
+	return b.do(ctx, func(conn *pgconn.PgConn) error {
+		_, err := query(ctx, conn, b.server.sql(releaseSQL), b.whose(a, text(b.owner))...)
+		return err
+	})
+}
+
 // finishSQL records chunks; what the leader itself did it has seen.
 const finishSQL = `UPDATE STATE.chunk c SET done = true, rows = n.rows,
 	seen = $6::boolean

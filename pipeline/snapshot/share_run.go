@@ -15,6 +15,8 @@ const (
 	claimLeast = 20 * time.Millisecond
 	claimMost  = 500 * time.Millisecond
 	newsEvery  = 250 * time.Millisecond
+
+	releaseWithin = time.Second
 )
 
 // errShareOver ends a helper: the leader is gone, or is done.
@@ -59,6 +61,9 @@ func (s *Sharing) Run(ctx context.Context) error {
 	close(done)
 	beside.Wait()
 	err := context.Cause(ctx)
+	if err != nil {
+		s.release()
+	}
 	switch {
 	case errors.Is(err, errShareOver):
 		return nil
@@ -66,6 +71,13 @@ func (s *Sharing) Run(ctx context.Context) error {
 		return &pipeline.Error{Class: pipeline.Retryable, Err: pipeline.ErrFenced}
 	}
 	return err
+}
+
+// release gives back what this process will not finish. Where that fails, the lease runs out.
+func (s *Sharing) release() {
+	ctx, cancel := context.WithTimeout(context.Background(), releaseWithin)
+	defer cancel()
+	_ = s.Board.Release(ctx, s.Attempt)
 }
 
 // work is one worker's life.

@@ -89,9 +89,15 @@ func (r *runner) run(ctx context.Context, from pipeline.Checkpoint, out pipeline
 	}
 	defer untrack()
 	if len(streamed) == 0 || r.unpublished {
-		return r.snapshotOnly(ctx, from, out)
+		if err := r.snapshotOnly(ctx, from, out); err != nil {
+			return err
+		}
+		return r.unshare(ctx)
 	}
 	start, err := r.start(ctx, from, out)
+	if err == nil {
+		err = r.unshare(ctx)
+	}
 	if err != nil {
 		return err
 	}
