@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -167,15 +169,28 @@ func (p *verifyPass) compare(ctx context.Context, b *pipeline.Batch) error {
 		}
 		for s, g := range groups {
 			k.Rows += int64(len(g.rows))
+			k.seen(s)
 			err := k.comparer.Compare(ctx, s, g.rows, true, false, func(c spec.Comparison) {
 				k.suspect(&candidate{schema: s, key: c.Key, source: keyTexts(&b.Rows[g.from[c.Row]])})
 			})
+			if errors.Is(err, spec.ErrNoTarget) {
+				k.Missing += len(g.rows)
+				k.note("every row is missing: " + refuseStep(err).Why)
+				continue
+			}
 			if err != nil {
 				return at(k.Sink, err)
 			}
 		}
 	}
 	return nil
+}
+
+// seen notes a schema that rows have: a transform may send rows of one table to several targets.
+func (k *verifySink) seen(s *pipeline.Schema) {
+	if !slices.Contains(k.schemas, s) {
+		k.schemas = append(k.schemas, s)
+	}
 }
 
 // suspect notes a row to be looked at again.

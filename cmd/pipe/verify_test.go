@@ -36,6 +36,7 @@ CREATE TABLE blobs (k bytea PRIMARY KEY, v timestamptz);
 INSERT INTO blobs SELECT decode(md5(i::text), 'hex'), now() FROM generate_series(1, 100) i;
 CREATE TABLE moments (at timestamptz PRIMARY KEY, v int);
 INSERT INTO moments SELECT '2024-01-01'::timestamptz + i * '1.5 s'::interval, i FROM generate_series(1, 50) i;
+CREATE TABLE nothing (id int PRIMARY KEY);
 CREATE TABLE nokey (a int); ALTER TABLE nokey REPLICA IDENTITY FULL; INSERT INTO nokey VALUES (1);`
 
 // damage changes the target behind the pipeline's back; wounds is what must be found.
@@ -108,7 +109,8 @@ func TestVerify(t *testing.T) {
 	if r.code != exitOK || found["public.every"].Rows != 502 || found["public.nokey"].Skipped == "" {
 		t.Fatalf("equal tables: %+v", r)
 	}
-	pipetest.Exec(t, s.target, damage)
+	pipetest.Exec(t, s.target, damage, "CREATE TABLE nothing (id int PRIMARY KEY)", "INSERT INTO nothing VALUES (4)",
+		"ALTER TABLE nokey RENAME TO lost")
 	found, r = verifyJSON(t, file)
 	if r.code != exitDiffers {
 		t.Errorf("exit code %d", r.code)
@@ -119,6 +121,7 @@ func TestVerify(t *testing.T) {
 			"missing id=5", "missing id=6"},
 		"public.pairs":   {"different line no=9, region=r2 v", "extra line no=9, region=new", "missing line no=10, region=r3"},
 		"public.blobs":   {"extra k=\\x00ff", "missing k=" + blob},
+		"public.nothing": {"extra id=4"},
 		"public.moments": {"different at=2024-01-01 00:00:06+00 v", "missing at=" + moment},
 	}
 	for table, lines := range want {
@@ -127,6 +130,12 @@ func TestVerify(t *testing.T) {
 			t.Errorf("%s: -want +got:\n%s", table, diff)
 		}
 	}
+	pipetest.Exec(t, s.target, "DROP TABLE pairs, nothing")
+	found, _ = verifyJSON(t, "--table", "public.pairs", "--table", "public.nothing", file)
+	if v := found["public.pairs"]; v.Missing != 300 || len(found["public.nothing"].Found) != 0 {
+		t.Errorf("without a target: %+v", found)
+	}
+	pipetest.Exec(t, s.target, `CREATE TABLE pairs (region text, "line no" int, v text, PRIMARY KEY ("line no", region))`)
 	if after := dump(t, s.source); before != after {
 		t.Error("verify has changed the source")
 	}

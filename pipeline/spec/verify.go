@@ -2,6 +2,7 @@ package spec
 
 import (
 	"context"
+	"errors"
 
 	"github.com/pipe-cdc/pipe/pipeline"
 )
@@ -35,6 +36,9 @@ type Verifier interface {
 	// OpenVerify connects. What the comparer writes ends with its session.
 	OpenVerify(ctx context.Context, env Env) (Comparer, error)
 }
+
+// ErrNoTarget is what a Comparer fails with where a table's target does not exist.
+var ErrNoTarget = errors.New("the target does not exist")
 
 // Comparer compares rows with a sink's targets. Not safe for concurrent use.
 type Comparer interface {

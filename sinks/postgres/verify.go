@@ -128,6 +128,9 @@ func (v *comparer) Extra(ctx context.Context, s *pipeline.Schema, limit int, eac
 		return false, nil
 	}
 	t, err := v.table(ctx, s)
+	if errors.Is(err, spec.ErrNoTarget) {
+		return true, nil
+	}
 	if err != nil {
 		return false, explain(v.node, err)
 	}

@@ -73,8 +73,8 @@ func (v *comparer) plan(ctx context.Context, s *pipeline.Schema) (*plan, error) 
 		return nil, err
 	}
 	if t == nil {
-		return nil, &pipeline.Error{Class: pipeline.Input, Table: s.Name(), Err: errors.New("the target " + n.String() +
-			" does not exist"), Hint: "Run the pipeline, and verify once the table's snapshot is done"}
+		return nil, &pipeline.Error{Class: pipeline.Input, Table: s.Name(), Err: fmt.Errorf("%w: %s", spec.ErrNoTarget, n),
+			Hint: "Run the pipeline, and verify once the table's snapshot is done"}
 	}
 	if len(s.Key) == 0 {
 		return nil, &pipeline.Error{Class: pipeline.Input, Table: s.Name(), Err: errors.New("it has no key to find its rows by")}
