@@ -39,7 +39,8 @@ type Config struct {
 	Tracker        string   // "schema.table"; "": none
 	TrackerServer  string   // "": the pipeline's name
 
-	liveRows int // of a chunk read beside the stream, at most; 0: as it finds best
+	liveRows  int  // of a chunk read beside the stream, at most; 0: as it finds best
+	liveByKey bool // read by key beside the stream also where places will do
 }
 
 // TableConfig is a nested block table "pattern".

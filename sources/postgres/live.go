@@ -209,7 +209,7 @@ func (l *live) cutTable(ctx context.Context, conn *pgconn.PgConn, t *table) ([]s
 // cutLeaf cuts a leaf by blocks where the server can read a range of them; else it is read in the order of
 // its key.
 func (l *live) cutLeaf(leaf *relation, blocks int64, file uint32) []snapshot.Segment {
-	if leaf.Access != "heap" || l.server.Version < tidRangeScan {
+	if leaf.Access != "heap" || l.server.Version < tidRangeScan || l.config.liveByKey {
 		return []snapshot.Segment{{Part: node(leaf, 0), Cut: snapshot.ByKey}}
 	}
 	n := min(int64(segmentsWorker*max(1, l.config.Workers)), 1+blocks/segmentBlocks)

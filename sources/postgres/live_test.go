@@ -214,8 +214,15 @@ func TestLiveReadsTables(t *testing.T) {
 		CREATE TABLE p2 PARTITION OF parted FOR VALUES FROM (100) TO (1000);
 		INSERT INTO parted SELECT i, 'p' || i FROM generate_series(1, 900) i;
 		CREATE TABLE "Odd """ ("Id x" int PRIMARY KEY); INSERT INTO "Odd """ VALUES (1), (2)`)
+	t.Run("by place", func(t *testing.T) { readsAll(t, dsn, tables, configOf(dsn, func(c *Config) { c.Workers = 3 })) })
+	t.Run("by key", func(t *testing.T) {
+		readsAll(t, dsn, tables, configOf(dsn, func(c *Config) { c.liveByKey, c.Publication = true, "pub2" }))
+	})
+}
+
+// readsAll asks for all of the tables and holds what comes against them.
+func readsAll(t *testing.T, dsn string, tables map[string]string, c *Config) {
 	m := newImage()
-	c := configOf(dsn, func(c *Config) { c.Workers = 3 })
 	r := start(t, c, nil, m.output())
 	names := slices.Sorted(maps.Keys(tables))
 	ask(t, r, names...)
