@@ -24,6 +24,7 @@ const (
 	firstRows    = 4096
 	mostRows     = 64 << 10
 	mostBytes    = 4 << 20
+	maxOwed      = 1 << 8 // segments that are read and still in the ledger
 	growthPerTry = 2
 )
 

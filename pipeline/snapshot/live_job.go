@@ -29,6 +29,7 @@ type job struct {
 	todo    []Segment
 	busy    map[uint64]Segment // by piece: being read, waiting, merged and not durable
 	fragile bool               // as Entry.Fragile
+	rekeyed bool               // and saved, because of a key
 	// owed are segments that are durable but for rows that More tells of: a crash forgets those.
 	owed  []Segment
 	rows  int // to read at once
@@ -261,13 +262,13 @@ func (l *Live) rekeyed(table string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i := slices.IndexFunc(l.jobs, func(j *job) bool { return j.table == table })
-	if i < 0 || l.jobs[i].request.Filled() || l.jobs[i].fragile {
+	if i < 0 || l.jobs[i].request.Filled() || l.jobs[i].rekeyed {
 		return false
 	}
 	j := l.jobs[i]
 	select {
 	case <-j.watched: // More tells of it in this run
-		j.fragile = true
+		j.rekeyed, j.fragile = true, true
 		l.Ledger.Change(table, func(e *Entry) { e.Fragile = true })
 		return true
 	default:

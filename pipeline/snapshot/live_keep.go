@@ -79,7 +79,7 @@ func (l *Live) durable(m *merged) {
 		return
 	}
 	if m.owed && l.More != nil && !j.request.Filled() {
-		j.owed = append(j.owed, j.busy[m.id])
+		j.owe(j.busy[m.id])
 	}
 	delete(j.busy, m.id)
 	switch m.flags {
@@ -92,11 +92,23 @@ func (l *Live) durable(m *merged) {
 	l.changed.Broadcast()
 	l.Ledger.Change(j.table, func(e *Entry) {
 		e.Left, e.Fence, e.Sifted = j.left(), m.fence, j.sifted
+		e.Fragile = e.Fragile || j.fragile
 		e.Rows += m.rows
 		if m.flags == 0 {
 			e.ChunksDone++
 		}
 	})
+}
+
+// owe keeps a segment in the ledger for rows that More tells of. Of too many the ledger says that a crash
+// has the whole table read again. mu is held.
+func (j *job) owe(s Segment) {
+	if j.owed = append(j.owed, s); len(j.owed) > maxOwed {
+		j.fragile = true
+	}
+	if j.fragile {
+		j.owed = nil
+	}
 }
 
 // idle reports whether all that is known of a job is durable, and takes it from the workers if so.
