@@ -16,6 +16,16 @@
 //     does not say, from the catalogue. Statements in the log only say when to look again.
 //   - All workers of a snapshot see the same state of the database, whose position is where the
 //     stream begins; so no row of the stream lies before it, and none is missing.
+//   - On a running pipeline (package snapshot, Live) a chunk is read in a consistent snapshot of its own,
+//     whose place in the log is exact: asked for until three answers agree, since two sessions that ask
+//     at once may get each other's. Places in this one log (coord), not GTIDs, number transactions and
+//     fences there, for finding the GTIDs of a place costs the server a look through the file. What a
+//     chunk is held to see ends at the log's end from before it was opened: an XA COMMIT is logged
+//     before it is seen. No snapshot is open for longer than a chunk.
+//   - Tables are cut and read by their keys in the server's order, never by counting rows off. Bounds
+//     are values that the server gave, compared by itself.
+//   - While a table is being filled, a change that leaves values out (binlog_row_image MINIMAL, NOBLOB)
+//     is held back and its row read once more, since the sinks may not have it.
 //   - A change that has no row events (statement format, partitions dropped) is never passed over in
 //     silence.
 //

@@ -51,9 +51,7 @@ func (r *runner) begin(t *table, left []snapshot.Segment) {
 // there were ledgers has everything.
 func (r *runner) reconcile() {
 	old := r.ledger.Empty()
-	taken := map[string]bool{}
 	for _, t := range r.picked {
-		taken[t.String()] = true
 		e, known := r.ledger.Entry(t.String())
 		switch {
 		case old, !known && t.Policy == policyNever:
@@ -65,11 +63,21 @@ func (r *runner) reconcile() {
 			r.request(t, snapshot.ForAlways, true)
 		}
 	}
+	r.forgetOthers()
+}
+
+// forgetOthers drops what is known of tables that are not read any more.
+func (r *runner) forgetOthers() {
+	taken := map[string]bool{}
+	for _, t := range r.picked {
+		taken[t.String()] = true
+	}
 	for _, e := range r.ledger.Entries() {
-		if !taken[e.Table] {
-			r.env.Log.Info("a table is not read any more", "table", e.Table)
-			r.ledger.Forget(e.Table)
+		if taken[e.Table] {
+			continue
 		}
+		r.env.Log.Info("a table is not read any more", "table", e.Table)
+		r.ledger.Forget(e.Table)
 	}
 }
 

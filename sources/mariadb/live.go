@@ -34,6 +34,8 @@ type live struct {
 	tip  coord         // where the stream is when it begins; 0: it will tell
 	done atomic.Uint64 // coord before which the stream has delivered everything
 
+	fillings atomic.Int64 // how many there are of filling
+
 	mu      sync.Mutex          // guards the following
 	tables  map[string]*table   // by name, as the stream knows them
 	filling map[string]*filling // by name: tables of which rows may be missing downstream

@@ -31,6 +31,7 @@ func (l *live) fill(name string) {
 	defer l.mu.Unlock()
 	if l.filling[name] == nil {
 		l.filling[name] = &filling{owed: map[string][]string{}}
+		l.fillings.Add(1)
 	}
 }
 
@@ -103,6 +104,7 @@ func (l *live) more(ctx context.Context, q *snapshot.Request) ([]snapshot.Segmen
 	f.all, f.once = false, !all
 	if len(keys) == 0 && !all {
 		delete(l.filling, q.Table)
+		l.fillings.Add(-1)
 	}
 	l.mu.Unlock()
 	if all {

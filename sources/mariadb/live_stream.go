@@ -12,8 +12,9 @@ import (
 // merging is the stream's side of reading tables while it goes on.
 type merging struct {
 	*live
-	at    pointer
-	names map[*table]string
+	at     pointer
+	names  map[*table]string
+	active bool // as reading says; looked at between groups, since it costs more than a row can pay
 }
 
 func newMerging(l *live) merging {
@@ -22,6 +23,7 @@ func newMerging(l *live) merging {
 		m.at.done = l.tip
 		l.done.Store(uint64(l.tip))
 	}
+	m.active = m.reading()
 	return m
 }
 
@@ -41,7 +43,7 @@ func (m *merging) name(t *table) string {
 // touch records what a row did to a table that is being read, or is going to be. held says that it is not
 // to be emitted; of a row whose key changed the deletion under the old one is left.
 func (m *merging) touch(ctx context.Context, t *table, row *pipeline.Row) (held bool, err error) {
-	if !m.reading() {
+	if !m.active {
 		return false, nil
 	}
 	name := m.name(t)
@@ -73,8 +75,10 @@ func (m *merging) void(t *table) {
 	}
 }
 
-// reading reports whether there is anything to merge or to watch.
-func (m *merging) reading() bool { return m.live != nil && (m.Busy() || m.Window.Watching()) }
+// reading reports whether there is anything to merge, to watch or to hold back.
+func (m *merging) reading() bool {
+	return m.live != nil && (m.Busy() || m.Window.Watching() || m.fillings.Load() > 0)
+}
 
 // passed is called behind each event, when it was handled.
 func (s *stream) passed(h *binlog.Header) error {
@@ -93,7 +97,10 @@ func (s *stream) passed(h *binlog.Header) error {
 // tables waiting.
 func (s *stream) merge() error {
 	m := &s.merging
-	if s.group.open || !m.reading() {
+	if s.group.open {
+		return nil
+	}
+	if m.active = m.reading(); !m.active {
 		return nil
 	}
 	p := m.Next(m.at.done.fence())
@@ -160,6 +167,7 @@ func (s *stream) appeared(t *table) {
 	name := t.String()
 	if s.merging.known(name) == nil {
 		s.merging.fill(name)
+		s.merging.active = true
 		s.asks.Go(func() { s.merging.adopt(s.asking, t) })
 	}
 	s.merging.know(t)

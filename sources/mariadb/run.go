@@ -160,6 +160,7 @@ func (r *runner) first(ctx context.Context, from pipeline.Checkpoint, out pipeli
 			r.record(t)
 		}
 	}
+	r.forgetOthers()
 	wanted := withoutPolicy(r.picked, policyNever)
 	if len(wanted) > 0 {
 		return r.copyTables(ctx, wanted, from, out)

@@ -243,7 +243,7 @@ func (s *stream) dry() (time.Duration, error) {
 		return 0, err
 	}
 	now, look := time.Now(), lookAround
-	if s.merging.reading() {
+	if s.merging.active {
 		look = lookClosely
 	}
 	if b := s.batch; b != nil && len(b.Marks) > 0 {
