@@ -14,11 +14,12 @@ type merging struct {
 	*live
 	at     pointer
 	names  map[*table]string
-	active bool // as reading says; looked at between groups, since it costs more than a row can pay
+	made   map[string]bool // by tableKey: tables that were made while the stream went on, and have no rows yet
+	active bool            // as reading says; looked at between groups, since it costs more than a row can pay
 }
 
 func newMerging(l *live) merging {
-	m := merging{live: l, names: map[*table]string{}}
+	m := merging{live: l, names: map[*table]string{}, made: map[string]bool{}}
 	if l != nil {
 		m.at.done = l.tip
 		l.done.Store(uint64(l.tip))
@@ -164,8 +165,13 @@ func (s *stream) appeared(t *table) {
 	if s.merging.live == nil {
 		return
 	}
-	name := t.String()
-	if s.merging.known(name) == nil {
+	name, key := t.String(), tableKey(t.Database, t.Name)
+	switch made := s.merging.made[key]; {
+	case s.merging.known(name) != nil:
+	case made:
+		delete(s.merging.made, key)
+		s.record(t)
+	default:
 		s.merging.fill(name)
 		s.merging.active = true
 		s.asks.Go(func() { s.merging.adopt(s.asking, t) })

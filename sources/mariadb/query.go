@@ -41,7 +41,7 @@ func (s *stream) query(h *binlog.Header, body []byte) error {
 // statement does what a statement means to rows.
 func (s *stream) statement(q *binlog.Query, st statement) error {
 	switch st.Verb {
-	case verbTruncate, verbShape, verbLossy, verbDrop:
+	case verbTruncate, verbShape, verbMade, verbLossy, verbDrop:
 		s.ddl++
 	}
 	if s.group.skip {
@@ -50,12 +50,15 @@ func (s *stream) statement(q *binlog.Query, st statement) error {
 	database := string(q.Database)
 	s.voidAll(database, st)
 	switch st.Verb {
+	case verbMade:
+		s.made(database, st.Names)
 	case verbRollback, verbUndo:
 		if s.seq > 0 {
 			return failed(pipeline.Environment, "Do not mix tables of engines with and without transactions in one transaction",
 				"transaction %s was rolled back after rows of it were logged", s.group.GTID)
 		}
 	case verbTruncate:
+		s.made(database, st.Names)
 		return s.truncate(database, st.Names)
 	case verbChange:
 		if t := s.captured(database, st.Names); t != nil {
@@ -73,11 +76,24 @@ func (s *stream) statement(q *binlog.Query, st statement) error {
 	return nil
 }
 
+// made remembers that a table was made where the stream saw it: all of its rows are in the log.
+func (s *stream) made(database string, names []name) {
+	for _, n := range names {
+		if n.Database == "" {
+			n.Database = database
+		}
+		key := tableKey(n.Database, n.Table)
+		if _, ok := s.settings.picker.named(n.Database, n.Table); ok && s.tables[key] == nil && len(s.merging.made) < maxMapped {
+			s.merging.made[key] = true
+		}
+	}
+}
+
 // voidAll: chunks of tables that a statement may have altered are read again where they were read before
 // it.
 func (s *stream) voidAll(database string, st statement) {
 	switch st.Verb {
-	case verbTruncate, verbShape, verbLossy, verbDrop, verbChange:
+	case verbTruncate, verbShape, verbMade, verbLossy, verbDrop, verbChange:
 		for _, n := range st.Names {
 			if t := s.taken(database, n); t != nil {
 				s.merging.void(t)

@@ -16,6 +16,7 @@ const (
 	verbChange               // rows changed by a statement: their tables are among the names
 	verbTruncate             // the first name is empty now
 	verbShape                // tables may have changed their shape
+	verbMade                 // the first name is a table now, and empty if it was none before
 	verbLossy                // rows of the tables named went or came without being in the log
 	verbDrop                 // the tables named are gone
 )
@@ -247,7 +248,7 @@ func (p *parser) create() statement {
 		return statement{Verb: verbShape}
 	}
 	p.exists()
-	out := statement{Verb: verbShape, Names: p.names(1)}
+	out := statement{Verb: verbMade, Names: p.names(1)}
 	if replace {
 		out.Verb = verbTruncate
 	}

@@ -22,7 +22,7 @@ func TestParseStatement(t *testing.T) {
 		"/*!50000 TRUNCATE */ /*M!100100 t */": {Verb: verbTruncate, Names: one(name{Table: "t"})},
 		"SET STATEMENT max_statement_time=1 FOR TRUNCATE t":          {Verb: verbTruncate, Names: one(name{Table: "t"})},
 		"CREATE OR REPLACE TABLE IF NOT EXISTS t (id int)":           {Verb: verbTruncate, Names: one(name{Table: "t"})},
-		"CREATE TABLE t (truncate_me int)":                           {Verb: verbShape, Names: one(name{Table: "t"})},
+		"CREATE TABLE t (truncate_me int)":                           {Verb: verbMade, Names: one(name{Table: "t"})},
 		"CREATE TEMPORARY TABLE t (a int)":                           {Verb: verbOther},
 		"ALTER TABLE d.t ADD c int COMMENT 'drop partition'":         {Verb: verbShape, Names: one(name{"d", "t"})},
 		"ALTER ONLINE TABLE t DROP PARTITION p":                      {Verb: verbLossy, Names: one(name{Table: "t"})},
