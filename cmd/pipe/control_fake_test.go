@@ -24,6 +24,7 @@ type fakeSource struct {
 	lives   int
 	fail    error // of the next run, once
 	deaf    bool  // Ask waits for ever
+	ignored int   // calls of Ask while deaf
 	standby bool
 	entries map[string]*snapshot.Entry
 	asked   []snapshot.Request
@@ -78,6 +79,9 @@ func (f *fakeSource) Report() pipeline.Report {
 func (f *fakeSource) Ask(ctx context.Context, requests ...snapshot.Request) error {
 	f.mu.Lock()
 	deaf := f.deaf
+	if deaf {
+		f.ignored++
+	}
 	f.mu.Unlock()
 	if deaf {
 		<-ctx.Done()

@@ -140,7 +140,11 @@ func TestControlOutlivesEngines(t *testing.T) {
 		_, err := c.Snapshot(t.Context(), control.SnapshotRequest{Tables: []string{"orders"}})
 		answered <- err
 	}()
-	time.Sleep(50 * time.Millisecond) // so that it is asked of the engine that is about to go
+	eventually(t, "the engine that is about to go is asked", func() bool {
+		shop.mu.Lock()
+		defer shop.mu.Unlock()
+		return shop.ignored > 0
+	})
 	shop.mu.Lock()
 	shop.deaf = false
 	shop.mu.Unlock()
