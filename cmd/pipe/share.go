@@ -115,7 +115,7 @@ func (b *builder) stand(ctx context.Context, server checkpoint.Server) {
 // help runs the graph with sources that read what they can claim of the snapshots found.
 func (b *builder) help(ctx context.Context, boards *checkpoint.Boards, found map[string]string) error {
 	g := b.graph()
-	g.Limits.Grace, g.Moves = helpGrace, nil
+	g.Limits.Grace, g.Moves, g.Log = helpGrace, nil, b.log.With("as", "helper")
 	err := b.openAll(ctx, &g)
 	if err == nil && !shareable(&g) {
 		return closeSinks(&g) // the leader does not share either
