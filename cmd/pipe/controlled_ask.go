@@ -101,12 +101,15 @@ func (c *controlled) tell(ctx context.Context, o *order) (control.Accepted, erro
 	var out control.Accepted
 	told := make(map[*config.Node]bool)
 	for _, p := range o.picked {
-		out.Tables = append(out.Tables, control.AcceptedTable{Source: p.node.Address, Table: p.schema.Name(), Asked: o.asked})
+		out.Tables = append(out.Tables, control.AcceptedTable{
+			Source: p.node.Address, Table: p.schema.Name(), Asked: o.asked})
 		if told[p.node] {
 			continue
 		}
 		told[p.node] = true
-		err := c.asker(ctx, p.node.Address, func(ctx context.Context, a snapshot.Asker) error { return o.say(ctx, p.node, a) })
+		err := c.asker(ctx, p.node.Address, func(ctx context.Context, a snapshot.Asker) error {
+			return o.say(ctx, p.node, a)
+		})
 		if err != nil {
 			return control.Accepted{}, at(p.node.Address, err)
 		}
@@ -175,15 +178,16 @@ func late(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() == nil {
 		return err
 	}
-	return &pipeline.Error{Class: pipeline.Retryable, Err: fmt.Errorf("the source did not take it in time: %w", ctx.Err()),
+	return &pipeline.Error{Class: pipeline.Retryable,
+		Err:  fmt.Errorf("the source did not take it in time: %w", ctx.Err()),
 		Hint: "It may be connecting, waiting as a standby, or in its first snapshot: see pipe status."}
 }
 
 func checkRequest(q *control.SnapshotRequest) error {
 	switch {
 	case q.Where != "" && q.Replace:
-		return refuseRequest("Leave one of them out.", "where and replace exclude each other: rows that the condition leaves "+
-			"out would be deleted downstream")
+		return refuseRequest("Leave one of them out.",
+			"where and replace exclude each other: rows that the condition leaves out would be deleted downstream")
 	case len(q.Where) > maxWhere:
 		return refuseRequest("", "the condition is longer than %d bytes", maxWhere)
 	case len(q.By) > maxBy:
@@ -208,7 +212,8 @@ func checkWhere(where string, p pick) error {
 		return nil
 	}
 	return &pipeline.Error{Node: p.node.Address, Table: p.schema.Name(), Class: pipeline.Input,
-		Err: fmt.Errorf("where: %s", problemText(err)), Hint: "A condition looks like row.id >= 100 && row.status != \"draft\"."}
+		Err:  fmt.Errorf("where: %s", problemText(err)),
+		Hint: "A condition looks like row.id >= 100 && row.status != \"draft\"."}
 }
 
 // problemText says a diagnostic in one line, with its column.

@@ -117,7 +117,8 @@ func named(pattern string, offers []offer) ([]pick, error) {
 	case len(out) > 0:
 		return out, nil
 	case left != nil:
-		return nil, refuseRequest("See pipe tables.", "%s does not take table %s: %s", left.node.Address, left.schema.Name(), left.why)
+		return nil, refuseRequest("See pipe tables.", "%s does not take table %s: %s", left.node.Address,
+			left.schema.Name(), left.why)
 	}
 	near := didYouMean(pattern, names)
 	if near == "" {

@@ -76,10 +76,18 @@ func wishOf(cmd *cobra.Command) (wish, error) {
 	if err := checkRequest(&w.request); err != nil {
 		return w, err
 	}
-	if _, diags := hclsyntax.ParseExpression([]byte(w.request.Where), "--where", hcl.InitialPos); w.request.Where != "" && diags.HasErrors() {
+	if w.request.Where == "" {
+		return w, nil
+	}
+	_, diags := hclsyntax.ParseExpression([]byte(w.request.Where), "--where", hcl.InitialPos)
+	if diags.HasErrors() {
 		return w, usage("--where %s", problemText(diags))
 	}
 	return w, nil
+}
+
+func (w *wish) cancelRequest() control.CancelRequest {
+	return control.CancelRequest{Tables: w.request.Tables, Source: w.request.Source}
 }
 
 func snapshotRun(cmd *cobra.Command, args []string) error {
@@ -114,7 +122,7 @@ func snapshotRun(cmd *cobra.Command, args []string) error {
 }
 
 func snapshotCancel(cmd *cobra.Command, t *target, w wish) error {
-	accepted, err := t.client.Cancel(cmd.Context(), control.CancelRequest{Tables: w.request.Tables, Source: w.request.Source})
+	accepted, err := t.client.Cancel(cmd.Context(), w.cancelRequest())
 	if err != nil {
 		return asked(err)
 	}
@@ -135,6 +143,11 @@ func printAccepted(w io.Writer, a control.Accepted) {
 type listedSnapshot struct {
 	Source string `json:"source"`
 	control.Table
+}
+
+// same reports whether it is of the same table.
+func (l listedSnapshot) same(o listedSnapshot) bool {
+	return o.Source == l.Source && o.Table.Table == l.Table.Table
 }
 
 // snapshotStatus shows the ledger, of the process that runs or as it is stored.
@@ -189,7 +202,7 @@ func chosenSnapshots(sources []control.Source, w wish) ([]listedSnapshot, error)
 				return nil, usage("--table %w", err)
 			}
 			found = found || hit
-			if hit && !slices.ContainsFunc(chosen, func(o listedSnapshot) bool { return o.Source == t.Source && o.Table.Table == t.Table.Table }) {
+			if hit && !slices.ContainsFunc(chosen, t.same) {
 				chosen = append(chosen, t)
 			}
 		}
@@ -278,8 +291,4 @@ func gone() error {
 	return &pipeline.Error{Node: "control", Class: pipeline.Environment,
 		Err:  errors.New("the pipeline has ended, and what was asked for is not finished"),
 		Hint: "The request is saved: it goes on when the pipeline runs again."}
-}
-
-func printAcceptedTo(a control.Accepted) func(io.Writer) {
-	return func(w io.Writer) { printAccepted(w, a) }
 }

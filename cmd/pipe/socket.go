@@ -91,9 +91,10 @@ func (t *target) free() error {
 		return err
 	}
 	return &pipeline.Error{Node: "control", Class: pipeline.Environment,
-		Err: fmt.Errorf("%s runs this pipeline, but nobody listens at its control socket %s", holder, controlSocket(t.config)),
-		Hint: "It may be starting; or it runs on another host, where this command is to be run; or it is an older version of pipe: " +
-			"restart it."}
+		Err: fmt.Errorf("%s runs this pipeline, but nobody listens at its control socket %s", holder,
+			controlSocket(t.config)),
+		Hint: "It may be starting; or it runs on another host, where this command is to be run; or it is an older version " +
+			"of pipe: restart it."}
 }
 
 // whoAsks names the user and the host, for people.

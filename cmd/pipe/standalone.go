@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
@@ -41,7 +42,7 @@ func snapshotAlone(cmd *cobra.Command, t *target, w wish) error {
 	var order *order
 	var err error
 	if w.cancel {
-		order, err = before.cancelOrder(ctx, control.CancelRequest{Tables: w.request.Tables, Source: w.request.Source})
+		order, err = before.cancelOrder(ctx, w.cancelRequest())
 	} else {
 		order, err = before.order(ctx, w.request)
 	}
@@ -49,8 +50,8 @@ func snapshotAlone(cmd *cobra.Command, t *target, w wish) error {
 		return asked(err)
 	}
 	if t.config.Settings.State.Kind == "sink" {
-		r.log.Warn("nobody listens at the control socket here: if the pipeline runs on another host, this run waits for it, or "+
-			"takes over from it where its source can be read by two", "socket", controlSocket(t.config))
+		r.log.Warn("nobody listens at the control socket here: if the pipeline runs on another host, this run waits for "+
+			"it, or takes over from it where its source can be read by two", "socket", controlSocket(t.config))
 	}
 	accepted, err := r.runOrder(ctx, order)
 	if err != nil {
@@ -60,7 +61,8 @@ func snapshotAlone(cmd *cobra.Command, t *target, w wish) error {
 	f.look(r.control.Status().Sources, time.Time{})
 	if w.cancel {
 		f.accepted.Tables = nil
-		return outputOf(cmd).result(cmd, true, "cancelled for "+plural(len(accepted.Tables), "table"), accepted, printAcceptedTo(accepted))
+		summary := "cancelled for " + plural(len(accepted.Tables), "table")
+		return o.result(cmd, true, summary, accepted, func(w io.Writer) { printAccepted(w, accepted) })
 	}
 	if ctx.Err() != nil && len(f.ended) < len(accepted.Tables) {
 		return gone()
@@ -91,7 +93,8 @@ func (r *runner) runOrder(ctx context.Context, o *order) (control.Accepted, erro
 		}
 	}
 	if accepted.Tables == nil {
-		return accepted, &pipeline.Error{Class: pipeline.Retryable, Err: errors.New("the run ended before it took what was asked"),
+		return accepted, &pipeline.Error{Class: pipeline.Retryable,
+			Err:  errors.New("the run ended before it took what was asked"),
 			Hint: "Try again."}
 	}
 	return accepted, nil

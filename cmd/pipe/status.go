@@ -66,7 +66,8 @@ func status(cmd *cobra.Command, args []string) error {
 	}
 	summary := name + " does not run"
 	if shown.Holder != "" {
-		summary = fmt.Sprintf("%s is run by %s, which cannot be asked: nobody listens at %s", name, shown.Holder, shown.Socket)
+		summary = fmt.Sprintf("%s is run by %s, which cannot be asked: nobody listens at %s", name,
+			shown.Holder, shown.Socket)
 	}
 	err = o.result(cmd, false, summary, shown, func(w io.Writer) {
 		fmt.Fprintln(w, printable(summary))
@@ -87,7 +88,8 @@ func readiness(s *control.Status) string {
 
 // printStatus shows a running pipeline.
 func printStatus(w io.Writer, s *control.Status, now time.Time) {
-	fmt.Fprintf(w, "%s  %s for %s (process %d, pipe %s)\n", s.Pipeline, s.Phase, short(now.Sub(s.Started)), s.PID, s.Version)
+	fmt.Fprintf(w, "%s  %s for %s (process %d, pipe %s)\n", s.Pipeline, s.Phase, short(now.Sub(s.Started)), s.PID,
+		s.Version)
 	if s.Ready {
 		fmt.Fprintln(w, "ready")
 	}
@@ -95,7 +97,8 @@ func printStatus(w io.Writer, s *control.Status, now time.Time) {
 		fmt.Fprintf(w, "not ready: %s\n", printable(r))
 	}
 	if f := s.Failure; f != nil {
-		fmt.Fprintf(w, "%s %s %s\n", plural(int(s.Restarts), "failure")+", the last one", ago(now.Sub(f.At))+":", printable(f.Err().Error()))
+		fmt.Fprintf(w, "%s, the last one %s: %s\n", plural(int(s.Restarts), "failure"), ago(now.Sub(f.At)),
+			printable(f.Err().Error()))
 	}
 	saved := "nothing saved yet"
 	if !s.LastSave.IsZero() {

@@ -89,7 +89,8 @@ func (c *Client) do(ctx context.Context, method, path string, body, into any) er
 	if r.StatusCode != http.StatusOK {
 		var no refusal
 		if err := d.Decode(&no); err != nil || no.Error.Message == "" {
-			return c.refused(fmt.Errorf("%s answers %s", path, r.Status), "Is the process that listens there another version of pipe?")
+			return c.refused(fmt.Errorf("%s answers %s", path, r.Status),
+				"Is the process that listens there another version of pipe?")
 		}
 		return no.Error.Err()
 	}

@@ -154,7 +154,8 @@ func (s *Server) authorised(next http.Handler) http.Handler {
 		have := sha256.Sum256([]byte(token))
 		if !strings.EqualFold(scheme, "Bearer") || subtle.ConstantTimeCompare(have[:], want[:]) != 1 {
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			refuse(w, http.StatusUnauthorized, &pipeline.Error{Class: pipeline.Input, Err: errors.New("the token is missing or wrong"),
+			refuse(w, http.StatusUnauthorized, &pipeline.Error{Class: pipeline.Input,
+				Err:  errors.New("the token is missing or wrong"),
 				Hint: "Send \"Authorization: Bearer TOKEN\" with the token of the control block."})
 			return
 		}
@@ -186,7 +187,8 @@ func (s *Server) bounded(next http.Handler) http.Handler {
 		select {
 		case s.atOnce <- struct{}{}:
 		default:
-			refuse(w, http.StatusServiceUnavailable, &pipeline.Error{Class: pipeline.Retryable, Err: errors.New("too many requests at once")})
+			refuse(w, http.StatusServiceUnavailable, &pipeline.Error{Class: pipeline.Retryable,
+				Err: errors.New("too many requests at once")})
 			return
 		}
 		defer func() { <-s.atOnce }()

@@ -43,7 +43,8 @@ func (x *exposition) pipeline(s *Status, now time.Time) {
 	if !s.LastSave.IsZero() {
 		x.family("pipe_last_save_timestamp_seconds", gauge, "When positions were saved last, in seconds since 1970.")
 		x.sample(seconds(s.LastSave))
-		x.family("pipe_last_save_age_seconds", gauge, "How long ago positions were saved; it grows while nothing changes upstream.")
+		x.family("pipe_last_save_age_seconds", gauge,
+			"How long ago positions were saved; it grows while nothing changes upstream.")
 		x.sample(max(0, now.Sub(s.LastSave).Seconds()))
 	}
 	x.family("pipe_in_flight_batches", gauge, "Batches between a source and the last sink to write them.")
