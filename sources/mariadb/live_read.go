@@ -275,6 +275,7 @@ type liveChunk struct {
 func (c *liveChunk) bound(q *selection) error {
 	seg, k := &c.piece.Segment, c.shape.keys
 	if len(seg.Keys) > 0 {
+		c.some()
 		where, err := c.shape.table.withKeys(seg.Keys)
 		if err != nil {
 			return failed(pipeline.Input, "", "%w", err)
@@ -296,6 +297,21 @@ func (c *liveChunk) bound(q *selection) error {
 	q.where = append(q.where, within...)
 	q.hint, q.tail = k.hint(), fmt.Sprintf(" ORDER BY %s LIMIT %d", k.names(), c.most+1)
 	return nil
+}
+
+// some leaves keys for later where the rows may be too much at once.
+func (c *liveChunk) some() {
+	seg := &c.piece.Segment
+	if c.shape.row <= 0 {
+		return
+	}
+	n := max(c.limit.Bytes/c.shape.row, 1)
+	if n >= len(seg.Keys) {
+		return
+	}
+	rest := *seg
+	seg.Keys, rest.Keys = seg.Keys[:n], seg.Keys[n:]
+	c.piece.Rest = &rest
 }
 
 // read reads up to the limit. The first row that is not kept is where the rest begins.
