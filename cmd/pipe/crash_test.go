@@ -115,7 +115,7 @@ func killWhen(t *testing.T, file string, env []string, ok func() bool) {
 	t.Helper()
 	kill(t, "the long life", file, env, func() {
 		for until := time.Now().Add(time.Minute); !ok() && time.Now().Before(until); {
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(10 * time.Millisecond)
 		}
 	})
 }
