@@ -42,6 +42,7 @@ type verifySink struct {
 	candidates []*candidate
 	byKey      map[string]*candidate
 	dropped    int // candidates beyond the bound
+	probed     map[*pipeline.Schema]*probed
 }
 
 // candidate is a row that differed when it was compared first.
@@ -65,7 +66,8 @@ func (p *verifyPass) add(path *verifyPath) {
 			return
 		}
 	}
-	k := &verifySink{paths: []*verifyPath{path}, comparer: p.comparers[path.sink], kept: true, byKey: map[string]*candidate{}}
+	k := &verifySink{paths: []*verifyPath{path}, comparer: p.comparers[path.sink], kept: true, byKey: map[string]*candidate{},
+		probed: map[*pipeline.Schema]*probed{}}
 	k.Source, k.Table, k.Sink, k.schema = path.source, p.table.Schema.Name(), path.sink, p.table.Schema
 	p.sinks = append(p.sinks, k)
 }
@@ -92,6 +94,7 @@ func (p *verifyPass) run(ctx context.Context) error {
 		if err := p.settle(ctx, k); err != nil {
 			return err
 		}
+		k.ignored()
 		k.Seconds = time.Since(began).Seconds()
 	}
 	p.clear()
@@ -134,6 +137,7 @@ func (k *verifySink) through(b *pipeline.Batch) (map[*pipeline.Schema]*passed, e
 				continue
 			}
 			k.kept = k.kept && sameKey(in, row)
+			k.probe(path, &b.Arena, in, row)
 			g := out[row.Schema]
 			if g == nil {
 				g = &passed{}

@@ -46,6 +46,8 @@ type Comparer interface {
 	// note their keys are remembered for Extra. each is called for every row that differs, with all for
 	// every row.
 	Compare(ctx context.Context, s *pipeline.Schema, rows []*pipeline.Row, note, all bool, each func(Comparison)) error
+	// Ignore leaves columns of a schema out of comparisons.
+	Ignore(s *pipeline.Schema, columns []string)
 	// Extra calls each with the keys of rows of the schema's target that no Compare has noted, up to
 	// limit, and forgets the notes. exact is false where the target may have rows of other tables.
 	Extra(ctx context.Context, s *pipeline.Schema, limit int, each func(key []string)) (exact bool, err error)

@@ -21,7 +21,8 @@ type comparer struct {
 	conn    *conn
 	tables  map[*pipeline.Schema]*compared
 	noted   map[name]*compared // whose notes a target has
-	told    map[name]bool      // Extra was answered and nothing was noted since
+	ignored map[*pipeline.Schema][]string
+	told    map[name]bool // Extra was answered and nothing was noted since
 	numbers int
 	values  [][]pipeline.Value
 	reader  pgtext.CopyReader
@@ -38,7 +39,7 @@ func (c *Config) OpenVerify(ctx context.Context, env spec.Env) (spec.Comparer, e
 		return nil, explain(env.Address, err)
 	}
 	return &comparer{cfg: c, node: env.Address, conn: s, tables: map[*pipeline.Schema]*compared{},
-		noted: map[name]*compared{}, told: map[name]bool{}}, nil
+		noted: map[name]*compared{}, told: map[name]bool{}, ignored: map[*pipeline.Schema][]string{}}, nil
 }
 
 // Close ends the session, and with it the temporary tables.
@@ -58,6 +59,14 @@ func (v *comparer) Compare(ctx context.Context, s *pipeline.Schema, rows []*pipe
 		err = v.within(ctx, func() error { return v.compare(ctx, t, rows, note, all, each) })
 	}
 	return explain(v.node, err)
+}
+
+// Ignore implements spec.Comparer.
+func (v *comparer) Ignore(s *pipeline.Schema, columns []string) {
+	v.ignored[s] = columns
+	if t := v.tables[s]; t != nil {
+		t.statements(columns)
+	}
 }
 
 // within runs f in a transaction, at whose end the rows to compare are gone.

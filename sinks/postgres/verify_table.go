@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -54,7 +55,7 @@ func (v *comparer) table(ctx context.Context, s *pipeline.Schema) (*compared, er
 	if first := v.noted[p.target.name]; first != nil {
 		t.notes = first.notes
 	}
-	t.statements()
+	t.statements(v.ignored[s])
 	if err := v.conn.run(ctx, create); err != nil {
 		return nil, err
 	}
@@ -119,8 +120,8 @@ func (t *compared) shape(wire string) string {
 
 func bare(temporary string) string { return strings.TrimPrefix(temporary, "pg_temp.") }
 
-// statements builds the questions.
-func (t *compared) statements() {
+// statements builds the questions; the ignored columns are not asked about.
+func (t *compared) statements(ignored []string) {
 	p := t.plan
 	var join, noted, held, texts, keys, arrays, names []string
 	for i, k := range t.keys {
@@ -133,7 +134,7 @@ func (t *compared) statements() {
 	}
 	var differ, marks []string
 	for i := range p.cols {
-		if p.cols[i].key {
+		if p.cols[i].key || slices.Contains(ignored, p.cols[i].attr.name) {
 			continue
 		}
 		d := differs(&p.cols[i].attr, "v.c"+strconv.Itoa(i))
