@@ -182,8 +182,12 @@ transform "omit" "less" {
   from    = transform.names
   columns = ["secret"]
 }
+transform "set" "meta" {
+  from     = transform.less
+  metadata = ["__op", "__source_ts_ms", "__source_table"]
+}
 sink "postgres" "copy" {
-  from    = transform.less
+  from    = transform.meta
   dsn     = env("TARGET")
   into    = "copied.${table.name}"
   deletes = "soft"
@@ -198,13 +202,17 @@ sink "postgres" "copy" {
 	if found, r := verifyJSON(t, file); r.code != exitOK || found["public.orders"].Rows != 149 {
 		t.Fatalf("equal tables: %+v", r)
 	}
-	pipetest.Exec(t, s.target, "UPDATE copied.orders SET __deleted = true WHERE order_id = 60",
+	pipetest.Exec(t, s.target, "UPDATE copied.orders SET __op = 'x', __source_ts_ms = 1 WHERE order_id = 61",
+		"UPDATE copied.orders SET __source_table = 'x' WHERE order_id = 62", "UPDATE copied.orders SET __deleted = true WHERE order_id = 60",
 		"UPDATE copied.orders SET __deleted = false WHERE order_id = 77", "UPDATE copied.orders SET amount = 0 WHERE order_id = 70",
 		"INSERT INTO copied.orders (order_id, amount) VALUES (10, 10)")
 	found, r := verifyJSON(t, file)
-	want := []string{"different order_id=70 amount", "extra order_id=10", "extra order_id=77", "missing order_id=60"}
+	want := []string{"different order_id=62 __source_table", "different order_id=70 amount", "extra order_id=10", "extra order_id=77", "missing order_id=60"}
 	if diff := cmp.Diff(want, foundIn(found["public.orders"])); diff != "" || r.code != exitDiffers {
 		t.Errorf("exit code %d, -want +got:\n%s", r.code, diff)
+	}
+	if notes := found["public.orders"].Notes; !strings.Contains(strings.Join(notes, "\n"), ": __op, __source_ts_ms") {
+		t.Errorf("notes %q", notes)
 	}
 }
 
