@@ -35,7 +35,13 @@ func (s *snapshotter) share(ctx context.Context, l *leader, chunks []snapshot.Ch
 	defer stop()
 	limits := s.limits()
 	share := snapshot.Share{Attempt: a, Exported: s.Exported, Taken: s.Taken, Shape: shapeOf(l.order)}
-	if err := s.Board.Open(ctx, share, chunks, func(table string) int { return limits[table] }); err != nil {
+	most := func(table string) int {
+		if n := limits[table]; n < s.Workers {
+			return n
+		}
+		return 0 // no less than all that a process has
+	}
+	if err := s.Board.Open(ctx, share, chunks, most); err != nil {
 		return err
 	}
 	sharing := s.sharing(l.parts, out)
