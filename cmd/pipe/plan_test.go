@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -375,5 +376,23 @@ source "mariadb" "shop" {
 	}
 	if p, lines, r := planJSON(t, file); p.Refused != 1 || r.code != exitEnvironment {
 		t.Errorf("the log is purged: exit code %d, %q", r.code, lines)
+	}
+}
+
+// TestPlanUnreachable: a server that is away ends plan and verify with the exit code for it.
+func TestPlanUnreachable(t *testing.T) {
+	t.Chdir(t.TempDir())
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dsn := "postgres://app:" + canary + "@" + free.Addr().String() + "/shop?sslmode=disable"
+	free.Close()
+	connectConfig(t, dsn, dsn, "true")
+	for _, command := range []string{"plan", "verify"} {
+		s := pipe(t, "", command, "shop.hcl")
+		if s.code != exitEnvironment || strings.Contains(s.out+s.err, canary) {
+			t.Errorf("%s: %+v", command, s)
+		}
 	}
 }
