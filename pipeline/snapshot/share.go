@@ -47,7 +47,9 @@ type Board interface {
 	// Beat gives a sign of life for what was claimed and reports whether the share is open. It is to be
 	// called once in Every; without it for longer than Lease what was claimed is anybody's.
 	Beat(ctx context.Context, a Attempt) (open bool, err error)
+	// Every returns how often Beat is to be called at the least.
 	Every() time.Duration
+	// Lease returns after how long without a Beat what was claimed is anybody's.
 	Lease() time.Duration
 	// Finish records chunks that are durable and returns those that nobody recorded before.
 	Finish(ctx context.Context, a Attempt, chunks []Finished) ([]Finished, error)
