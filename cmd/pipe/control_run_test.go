@@ -111,8 +111,8 @@ func TestControlWatch(t *testing.T) {
 	}
 	p.until(t, "the metrics tell of 100 rows", func() bool {
 		code, text := fetch(t, "http://"+address+"/metrics", controlToken)
-		return code == http.StatusOK && strings.Contains(text, `pipe_sink_rows_total{pipeline="fault",node="sink.copy"} 100`) &&
-			strings.Contains(text, `pipe_source_lag_bytes{pipeline="fault",node="source.shop"}`)
+		return code == http.StatusOK && strings.Contains(text, `pipe_sink_rows_total{node="sink.copy",pipeline="fault"} 100`) &&
+			strings.Contains(text, `pipe_source_lag_bytes{node="source.shop",pipeline="fault"}`)
 	})
 	bare := *s
 	bare.env = nil // the running process knows its connection strings

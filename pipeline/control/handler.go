@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/pipe-cdc/pipe/pipeline"
 )
@@ -44,11 +43,7 @@ func (s *Server) overTCP() http.Handler {
 func (s *Server) reads(mux *http.ServeMux) {
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.status()) })
 	mux.HandleFunc("GET /snapshots", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.status().Sources) })
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		status := s.status()
-		_, _ = w.Write(AppendMetrics(nil, &status, time.Now())) // the client may be gone
-	})
+	mux.Handle("GET /metrics", s.metrics)
 }
 
 // probes serves what an orchestrator asks; reasons are for those who may see everything.

@@ -2,10 +2,12 @@ package control
 
 import (
 	"cmp"
-	"runtime"
 	"slices"
-	"syscall"
+	"strings"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 )
@@ -13,17 +15,82 @@ import (
 // maxTables bounds the tables that the metrics tell of, those being read first.
 const maxTables = 500
 
-// AppendMetrics appends a Status in Prometheus' text format. The names are stable.
-func AppendMetrics(dst []byte, s *Status, now time.Time) []byte {
-	x := &exposition{dst: dst, common: []string{"pipeline", s.Pipeline}}
-	x.pipeline(s, now)
-	x.sources(s)
-	x.transforms(s)
-	x.sinks(s)
-	x.snapshots(s, now)
-	x.process(s)
-	return x.dst
+// Metrics returns a registry whose metrics tell of a Status at a moment, and of the process. Their names
+// are stable.
+func Metrics(status func() Status, now func() time.Time) (*prometheus.Registry, error) {
+	r := prometheus.NewRegistry()
+	for _, c := range [...]prometheus.Collector{&metrics{status, now}, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
+		if err := r.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
 }
+
+// metrics reads a Status at each scrape.
+type metrics struct {
+	status func() Status
+	now    func() time.Time
+}
+
+// Describe implements prometheus.Collector: the metrics depend on the pipeline, so none is told beforehand.
+func (*metrics) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(out chan<- prometheus.Metric) {
+	s, now := m.status(), m.now()
+	x := &exposition{out: out, common: prometheus.Labels{"pipeline": valid(s.Pipeline)}}
+	x.pipeline(&s, now)
+	x.sources(&s)
+	x.transforms(&s)
+	x.sinks(&s)
+	x.snapshots(&s, now)
+}
+
+// exposition hands out the samples of one family after another.
+type exposition struct {
+	out        chan<- prometheus.Metric
+	common     prometheus.Labels
+	name, help string
+	kind       prometheus.ValueType
+}
+
+// The types of families.
+const (
+	counter = prometheus.CounterValue
+	gauge   = prometheus.GaugeValue
+)
+
+func (x *exposition) family(name string, kind prometheus.ValueType, help string) {
+	x.name, x.kind, x.help = name, kind, help
+}
+
+// sample adds a value with its labels: names and values in turn.
+func (x *exposition) sample(value float64, labels ...string) {
+	var names, values []string
+	for i := 0; i+1 < len(labels); i += 2 {
+		names, values = append(names, labels[i]), append(values, valid(labels[i+1]))
+	}
+	desc := prometheus.NewDesc(x.name, x.help, names, x.common)
+	metric, err := prometheus.NewConstMetric(desc, x.kind, value, values...)
+	if err != nil {
+		metric = prometheus.NewInvalidMetric(desc, err)
+	}
+	x.out <- metric
+}
+
+// flag adds 1 or 0.
+func (x *exposition) flag(value bool, labels ...string) {
+	v := 0.0
+	if value {
+		v = 1
+	}
+	x.sample(v, labels...)
+}
+
+// valid makes a label's value UTF-8: a name with another byte must not take all metrics away.
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 func (x *exposition) pipeline(s *Status, now time.Time) {
 	x.family("pipe_info", gauge, "The version of pipe that runs the pipeline.")
@@ -54,7 +121,7 @@ func (x *exposition) pipeline(s *Status, now time.Time) {
 }
 
 // nodes writes one family with a sample for each node.
-func (x *exposition) nodes(name, kind, help string, nodes []Node, value func(*Node) float64) {
+func (x *exposition) nodes(name string, kind prometheus.ValueType, help string, nodes []Node, value func(*Node) float64) {
 	if len(nodes) == 0 {
 		return
 	}
@@ -185,23 +252,6 @@ func (t of) took(now time.Time) time.Duration {
 		end = now
 	}
 	return max(0, end.Sub(t.Started))
-}
-
-func (x *exposition) process(s *Status) {
-	x.common = nil
-	x.family("go_goroutines", gauge, "Goroutines that exist.")
-	x.sample(float64(runtime.NumGoroutine()))
-	x.family("process_start_time_seconds", gauge, "When the process started, in seconds since 1970.")
-	x.sample(seconds(s.Started))
-	var use syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &use) == nil {
-		x.family("process_cpu_seconds_total", counter, "User and system time.")
-		x.sample(float64(use.Utime.Nano()+use.Stime.Nano()) / 1e9)
-	}
-	if n := resident(); n > 0 {
-		x.family("process_resident_memory_bytes", gauge, "Resident memory.")
-		x.sample(float64(n))
-	}
 }
 
 func rows(n *Node) float64     { return float64(n.Rows) }

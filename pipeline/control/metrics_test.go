@@ -2,58 +2,40 @@ package control
 
 import (
 	"fmt"
-	"regexp"
+	"maps"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 )
 
-// The grammar of the text format, as far as it is used.
-var (
-	helpLine   = regexp.MustCompile(`^# HELP ([a-z_]+) [A-Z].*\.$`)
-	typeLine   = regexp.MustCompile(`^# TYPE ([a-z_]+) (counter|gauge)$`)
-	sampleLine = regexp.MustCompile(`^([a-z_]+)(\{[a-z]+="(?:[^"\\]|\\.)*"(?:,[a-z]+="(?:[^"\\]|\\.)*")*\})? (-?[0-9.e+]+)$`)
-)
-
-// checkExposition checks what promlint would: each family once, with help and type before its samples,
-// counters and only those named _total, base units, no sample twice.
-func checkExposition(t *testing.T, text string) map[string]string {
+// scrape returns the samples of a Status as they are served, and fails the test for what promlint finds.
+func scrape(t *testing.T, s Status, now time.Time) map[string]string {
 	t.Helper()
-	out, families, family, kind := map[string]string{}, map[string]int{}, "", ""
-	for line := range strings.Lines(text) {
-		line = strings.TrimSuffix(line, "\n")
-		if m := helpLine.FindStringSubmatch(line); m != nil {
-			if _, twice := families[m[1]]; twice {
-				t.Errorf("family %s comes twice", m[1])
-			}
-			families[m[1]], family, kind = 0, m[1], ""
-			continue
-		}
-		if m := typeLine.FindStringSubmatch(line); m != nil && m[1] == family {
-			if kind = m[2]; (kind == counter) != strings.HasSuffix(family, "_total") {
-				t.Errorf("%s is a %s", family, kind)
-			}
-			continue
-		}
-		m := sampleLine.FindStringSubmatch(line)
-		if m == nil || m[1] != family || kind == "" {
-			t.Errorf("in family %s: %q", family, line)
-			continue
-		}
-		if _, twice := out[m[1]+m[2]]; twice {
-			t.Errorf("%s%s comes twice", m[1], m[2])
-		}
-		out[m[1]+m[2]] = m[3]
-		families[family]++
+	registry, err := Metrics(func() Status { return s }, func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
 	}
-	for name, samples := range families {
-		if samples == 0 {
-			t.Errorf("family %s has no sample", name)
-		}
-		if regexp.MustCompile(`_(ms|milliseconds|minutes|kib|mb|percent)(_|$)`).MatchString(name) {
-			t.Errorf("%s is not in a base unit", name)
+	problems, err := testutil.GatherAndLint(registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	w := httptest.NewRecorder()
+	promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	out := map[string]string{}
+	for line := range strings.Lines(w.Body.String()) {
+		line = strings.TrimSuffix(line, "\n")
+		if at := strings.LastIndexByte(line, ' '); at > 0 && line[0] != '#' {
+			out[line[:at]] = line[at+1:]
 		}
 	}
 	return out
@@ -63,20 +45,19 @@ func TestMetrics(t *testing.T) {
 	s := working()
 	s.Ready = true
 	s.Sources = append(s.Sources, Source{Node: Node{Address: "source.b\\\n"}, LagBytes: -1, LagSeconds: -1, RetainedBytes: -1})
-	text := string(AppendMetrics(nil, &s, s.LastSave.Add(5*time.Second)))
-	got := checkExposition(t, text)
-	const eu = `pipeline="shop \"eu\"",node="source.shop[\"eu\"]"`
+	got := scrape(t, s, s.LastSave.Add(5*time.Second))
+	const eu = `node="source.shop[\"eu\"]",pipeline="shop \"eu\""`
 	for name, want := range map[string]string{
 		`pipe_ready{pipeline="shop \"eu\""}`:                                             "1",
 		`pipe_last_save_age_seconds{pipeline="shop \"eu\""}`:                             "5",
 		`pipe_source_rows_total{` + eu + `}`:                                             "10",
 		`pipe_source_lag_bytes{` + eu + `}`:                                              "0",
 		`pipe_source_retained_bytes{` + eu + `}`:                                         "4096",
-		`pipe_source_rows_total{pipeline="shop \"eu\"",node="source.b\\\n"}`:             "0",
-		`pipe_source_lag_bytes{pipeline="shop \"eu\"",node="source.b\\\n"}`:              "",
-		`pipe_transform_input_rows_total{pipeline="shop \"eu\"",node="transform.types"}`: "10",
-		`pipe_sink_busy_seconds_total{pipeline="shop \"eu\"",node="sink.copy"}`:          "0.5",
-		`pipe_snapshot_status{` + eu + `,table="public.big",status="running"}`:           "1",
+		`pipe_source_rows_total{node="source.b\\\n",pipeline="shop \"eu\""}`:             "0",
+		`pipe_source_lag_bytes{node="source.b\\\n",pipeline="shop \"eu\""}`:              "",
+		`pipe_transform_input_rows_total{node="transform.types",pipeline="shop \"eu\""}`: "10",
+		`pipe_sink_busy_seconds_total{node="sink.copy",pipeline="shop \"eu\""}`:          "0.5",
+		`pipe_snapshot_status{` + eu + `,status="running",table="public.big"}`:           "1",
 		`pipe_snapshot_rows{` + eu + `,table="public.big"}`:                              "5",
 		`pipe_snapshot_expected_rows{` + eu + `,table="public.big"}`:                     "20",
 		`pipe_snapshot_expected_rows{` + eu + `,table="public.orders"}`:                  "",
@@ -88,7 +69,7 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	if t.Failed() {
-		t.Log(text)
+		t.Log(slices.Sorted(maps.Keys(got)))
 	}
 }
 
@@ -100,14 +81,14 @@ func TestMetricsBound(t *testing.T) {
 		s.Sources[0].Tables = append(s.Sources[0].Tables, Table{Table: fmt.Sprint("t", i), Status: snapshot.Done})
 	}
 	s.Sources[0].Tables[3*maxTables-1].Status = snapshot.Running
-	got := checkExposition(t, string(AppendMetrics(nil, &s, time.Now())))
+	got := scrape(t, s, time.Now())
 	tables := 0
 	for name := range got {
 		if strings.HasPrefix(name, "pipe_snapshot_status{") {
 			tables++
 		}
 	}
-	last := fmt.Sprintf(`pipe_snapshot_status{pipeline="shop \"eu\"",node="source.shop[\"eu\"]",table="t%d",status="running"}`, 3*maxTables-1)
+	last := fmt.Sprintf(`pipe_snapshot_status{node="source.shop[\"eu\"]",pipeline="shop \"eu\"",status="running",table="t%d"}`, 3*maxTables-1)
 	if tables != maxTables || got[last] != "1" || got[`pipe_snapshot_tables_omitted{pipeline="shop \"eu\""}`] != fmt.Sprint(2*maxTables) {
 		t.Errorf("%d tables, %q, %q", tables, got[last], got[`pipe_snapshot_tables_omitted{pipeline="shop \"eu\""}`])
 	}
@@ -115,8 +96,8 @@ func TestMetricsBound(t *testing.T) {
 
 // Without sources, sinks or a save there are no families without samples.
 func TestMetricsOfNothing(t *testing.T) {
-	got := checkExposition(t, string(AppendMetrics(nil, &Status{Phase: Starting}, time.Now())))
-	if got[`pipe_phase{pipeline="",phase="starting"}`] != "1" || got[`pipe_saves_total{pipeline=""}`] != "0" {
+	got := scrape(t, Status{Phase: Starting}, time.Now())
+	if got[`pipe_phase{phase="starting",pipeline=""}`] != "1" || got[`pipe_saves_total{pipeline=""}`] != "0" {
 		t.Errorf("%v", got)
 	}
 }

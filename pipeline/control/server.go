@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
@@ -44,6 +46,7 @@ type Server struct {
 	pipeline Pipeline
 	options  Options
 	tcp      net.Listener
+	metrics  http.Handler
 	atOnce   chan struct{} // holds one element for each request
 
 	mu      sync.Mutex // guards the following
@@ -60,6 +63,11 @@ func Listen(p Pipeline, o Options) (*Server, error) {
 		s.options.Log = slog.New(slog.DiscardHandler)
 	}
 	s.reasons = []string{string(Starting)}
+	registry, err := Metrics(s.status, time.Now)
+	if err != nil {
+		return nil, fmt.Errorf("control: %w", err)
+	}
+	s.metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	if o.Listen == "" {
 		return s, nil
 	}
