@@ -18,5 +18,6 @@
 //   - What is not known to have a binary form goes as the source's text and is cast by the server.
 //
 // Neighbours: pipeline/codec/pgtext encodes, pipeline/engine calls. DESIGN.md says how it works, errors.go
-// what faults mean, contract.go which types are made (TYPES.md is its page), state.go what is kept on disk.
+// what faults mean, plan_report.go what a start would do, verify.go how rows are compared with targets, contract.go
+// which types are made (TYPES.md is its page), state.go what is kept on disk.
 package postgres
