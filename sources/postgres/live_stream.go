@@ -100,10 +100,16 @@ func (s *stream) touch(rel *streamed, row *pipeline.Row) {
 // holdBack keeps an update that leaves values out from a table that is being filled; of one that changes the
 // key it leaves the deletion of the old row. held says that the row is not to be emitted.
 func (s *stream) holdBack(rel *streamed, row *pipeline.Row) (held bool, err error) {
-	if s.live == nil || !rel.partial || row.Op != pipeline.Update || row.Complete() {
+	if s.live == nil || !rel.partial {
 		return false, nil
 	}
-	held, declare := s.hole(rel.name, row)
+	if row.Op != pipeline.Update || row.Complete() {
+		if row.Op != pipeline.Truncate && s.Window.Watching() {
+			s.whole(rel.name, row)
+		}
+		return false, nil
+	}
+	held, declare := s.hole(rel.name, row, s.liveStream.tx)
 	if !held {
 		return false, nil
 	}
@@ -168,8 +174,11 @@ func (s *stream) mergePiece(p *snapshot.Piece, lsn uint64, at pipeline.Position)
 		if err := s.note(p, tx); err != nil {
 			return err
 		}
-	} else if err := s.Merge(p, tx, s.room, s.emit); err != nil {
-		return err
+	} else {
+		s.paid(p)
+		if err := s.Merge(p, tx, s.room, s.emit); err != nil {
+			return err
+		}
 	}
 	b, err := s.room()
 	if err != nil {
