@@ -85,6 +85,25 @@ func TestIndexesOfManyTables(t *testing.T) {
 	wantQuery(t, dsn, indexNames, "t0: x", "t1: t1_x", "t2: t2_x", "t3: t3_x", "t4: t4_x", "t5: t5_x")
 }
 
+// TestIndexesAmongChanges makes tables for rows that come among changes, of a snapshot and not: they have
+// their indexes at once.
+func TestIndexesAmongChanges(t *testing.T) {
+	dsn := pg.Database(t)
+	s, _ := feedTables()
+	late := *s
+	late.Table = "late"
+	sink := start(t, configure(t, dsn, "load {}"))
+	mustWrite(t, sink, pipetest.NewBatch(s).Tx(pipetest.Position(1), 0).Insert(1, "a", "b").Mark(pipetest.Position(1)).Batch())
+	b := pipetest.NewBatch(&late).Tx(pipetest.Position(2), 0).Read(1, "a", "b").Mark(pipetest.Position(2)).Batch()
+	b.Rows[0].Tx.Snapshot = true
+	mustWrite(t, sink, b)
+	for _, table := range []string{"users", "late"} {
+		if have := catalogue(t, dsn, table); have != "p primary (id), unique (email), index (bio)" {
+			t.Errorf("%s: %s", table, have)
+		}
+	}
+}
+
 // TestStateOfBefore goes on with a state that an older version made, in the middle of a load.
 func TestStateOfBefore(t *testing.T) {
 	dsn := pg.Database(t)

@@ -59,18 +59,20 @@ func isChunk(stream pipeline.Stream) bool {
 }
 
 // bulk returns how a target is loaded that is made for a row of a stream; nil: as any other table.
-// A table of several sources is never loaded this way: one may stream while the other still loads.
+// A table of several sources is never loaded this way: one may stream while the other still loads. A table
+// whose rows come among changes has its key and its indexes from the start.
 func (b *binder) bulk(stream pipeline.Stream, r *pipeline.Row) *Load {
 	l := b.cfg.Load
-	if l == nil || b.cfg.Merge || !isChunk(stream) || !loads(r) {
+	if l == nil || b.cfg.Merge {
 		return nil
 	}
-	if l.Method == methodUpsert { // which needs the key
-		return &Load{Method: l.Method}
+	now := &Load{Method: l.Method}
+	if l.Method == methodUpsert || !isChunk(stream) || !loads(r) {
+		return now
 	}
 	if s := b.settlements[address(stream)]; s != nil {
-		if s.began.Load() {
-			return nil // its changes have begun: the table must be able to take them
+		if s.began.Load() { // its changes have begun: the table must be able to take them
+			return now
 		}
 		s.looked.Store(false)
 	}
