@@ -48,7 +48,7 @@ func (r *runner) newLive(out pipeline.Output) *live {
 		l.tables[t.String()] = t
 	}
 	l.Live = snapshot.Live{Desk: r.source.desk, Ledger: r.ledger, Out: out, Stream: binlogStream, Workers: r.config.Workers,
-		Log: r.env.Log, Resolve: l.resolve, Settle: l.settle, Plan: l.cut, More: l.more,
+		Log: r.env.Log, Resolve: l.resolve, Settle: l.settle, Plan: l.cut, More: l.more, End: l.end,
 		Open: func(context.Context) (snapshot.Reader, error) {
 			return &liveReader{live: l, shapes: map[string]*shape{}}, nil
 		}}
@@ -146,6 +146,17 @@ func (l *live) settle(ctx context.Context, table string) error {
 		}
 		wait = min(2*wait, settleMost)
 	}
+}
+
+// end returns where the log ends: no sink knows of a position behind it.
+func (l *live) end(ctx context.Context) (pipeline.Position, error) {
+	conn, err := l.session(ctx)
+	if err != nil {
+		return "", classified(err)
+	}
+	defer conn.Close()
+	seen, err := seenBy(ctx, conn)
+	return seen.fence(), classified(err)
 }
 
 // seenBy opens a snapshot and returns up to where it sees the log.

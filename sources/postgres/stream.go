@@ -17,13 +17,14 @@ import (
 )
 
 // The times of the reading loop: how long a part-filled batch waits for company while others are in
-// flight, how often the loop looks around, how often and after how much WAL an idle stream is
-// marked, and when a silent server is given up: without a wal_sender_timeout, and at the least.
+// flight, how often the loop looks around, when a silent server is asked where it is, how often and
+// after how much WAL an idle stream is marked, and when a silent server is given up: without a wal_sender_timeout, and at the least.
 const (
 	linger      = 20 * time.Millisecond
 	lookAround  = 200 * time.Millisecond
 	lookClosely = 2 * time.Millisecond
 	lookWaiting = 20 * time.Millisecond
+	askEvery    = time.Second
 	idleEvery   = 2 * time.Second
 	idleBytes   = 16 << 20
 	silentFor   = time.Minute
@@ -266,7 +267,7 @@ func (s *stream) interrupted(err error) error {
 	if silent > s.patience() {
 		return failed(pipeline.Retryable, "", "the server has been silent for %v", silent.Round(time.Second))
 	}
-	if silent > s.sender.interval || s.target != 0 || !s.settled() {
+	if silent > min(s.sender.interval, askEvery) || s.target != 0 || !s.settled() {
 		s.sender.wake(true)
 	}
 	return nil
