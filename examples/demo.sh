@@ -23,6 +23,7 @@ value "$DATABASE_URL" "SELECT format('   %-12s %7s rows', relname, n_live_tup) F
 say "2. The pipeline, checked before it runs: examples/fan_out.hcl"
 "$pipe" validate examples/fan_out.hcl
 "$pipe" graph examples/fan_out.hcl
+"$pipe" plan examples/fan_out.hcl
 
 say "3. It runs: a snapshot of what is there, then every change"
 "$pipe" run examples/fan_out.hcl &
@@ -45,10 +46,25 @@ pid=
 sql "$DATABASE_URL" -c "UPDATE shop.products SET title = title || ' (new)' WHERE sku LIKE 'SKU-01%'; DELETE FROM shop.customers WHERE id % 1000 = 7"
 "$pipe" run --until-caught-up examples/fan_out.hcl
 
-say "6. What Kafka holds, decoded by the registry's schemas with python3-avro (nothing of pipe)"
+say "6. The warehouse is damaged; verify finds it, and one table is read again beside the stream"
+"$pipe" run examples/fan_out.hcl &
+pid=$!
+sql "$WAREHOUSE_URL" -c "DELETE FROM shop.orders WHERE id % 1000 = 3; UPDATE shop.orders SET amount = 0 WHERE id % 1000 = 4"
+if "$pipe" verify --table shop.orders examples/fan_out.hcl; then
+	say "verify found nothing"
+	exit 1
+fi
+"$pipe" snapshot --table shop.orders --wait examples/fan_out.hcl
+"$pipe" verify --table shop.orders examples/fan_out.hcl
+"$pipe" status examples/fan_out.hcl
+kill "$pid"
+wait "$pid"
+pid=
+
+say "7. What Kafka holds, decoded by the registry's schemas with python3-avro (nothing of pipe)"
 topic shop.products --show 2
 
-say "7. Everything compared"
+say "8. Everything compared"
 failed=0
 check() { # what, source, target
 	if [ "$2" = "$3" ]; then printf '   equal    %-28s %s\n' "$1" "$2"; else
@@ -84,7 +100,7 @@ check "kafka shop.orders" "$(sum "SELECT id, status, amount FROM shop.orders")" 
 check "kafka shop.order_items" "$(sum "SELECT order_id, line, quantity FROM shop.order_items")" "$(json "$work/order_items.json" order_id line quantity)"
 sed 's/^/   /' "$work/decoded"
 
-say "8. Eight MariaDB databases into one schema of the warehouse: examples/mariadb_to_pg.hcl"
+say "9. Eight MariaDB databases into one schema of the warehouse: examples/mariadb_to_pg.hcl"
 maria() { # the client, at the server of MARIADB_URL
 	local at=${MARIADB_URL#*://}
 	local user=${at%%@*} host=${at#*@}

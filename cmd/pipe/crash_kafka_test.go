@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,7 +14,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/pipe-cdc/pipe/pipeline/checkpoint"
 	"github.com/pipe-cdc/pipe/pipeline/pipetest"
+	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 )
 
 // debeziumEvent is what the test reads of an event.
@@ -86,6 +87,12 @@ sink "kafka" "topics" {
 	var looks []look
 	for life := range crashLives {
 		killAfter(t, r, life, file, env)
+		if life == crashLives/2 { // where the machine is slow, every life so far may have been too short
+			killWhen(t, file, env, func() bool {
+				_, ok := savedPosition(t, state)
+				return ok
+			})
+		}
 		if pos, ok := savedPosition(t, state); ok {
 			looks = append(looks, look{pos, endOffsets(t, brokers)})
 		}
@@ -265,22 +272,20 @@ func (h *history) checkFold(t *testing.T, rows []string) {
 	t.Logf("accounts: %d rows, and %d that an abandoned snapshot left", len(rows), len(got))
 }
 
-// savedPosition reads the position of the WAL from the state file; ok is false before there is one.
-func savedPosition(t *testing.T, state string) (uint64, bool) {
+// savedPosition returns where the state says that the stream is; ok is false until it says that the
+// ledger's rows were read: what is before the position may lie in chunks that are not yet.
+func savedPosition(t *testing.T, state string) (lsn uint64, ok bool) {
 	t.Helper()
-	for _, path := range []string{state, filepath.Join(state, "checkpoint")} {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		for line := range strings.Lines(string(text)) {
-			stream, position, ok := strings.Cut(strings.TrimSpace(line), "\t")
-			if ok && strings.HasSuffix(stream, "/wal") {
-				return lsnOf(t, position), true
-			}
-		}
+	cp, err := checkpoint.PeekFile(t.Context(), state, "crash")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return 0, false
+	position, there := cp["source.load/wal"]
+	entry, err := snapshot.ParseEntry("public.ledger", cp["source.load/table/public.ledger"])
+	if !there || err != nil || entry.Status != snapshot.Done {
+		return 0, false
+	}
+	return lsnOf(t, string(position)), true
 }
 
 func endOffsets(t *testing.T, brokers string) kadm.ListedOffsets {

@@ -108,8 +108,12 @@ func (p *planned) summary() string {
 				continue
 			}
 			counts[s.Verb]++
-			if s.Size != nil {
-				rows += max(s.Size.Rows, 0)
+			switch {
+			case s.Size == nil || rows < 0:
+			case s.Size.Rows < 0:
+				rows = -1
+			default:
+				rows += s.Size.Rows
 			}
 		}
 	}

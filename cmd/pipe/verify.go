@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,8 @@ func verifyCommand() *cobra.Command {
 		Long: "Reads the source's tables, passes the rows through the transforms and compares them with what the\n" +
 			"target has, by the target's own types, while the pipeline runs or stands. Rows that differ are looked at\n" +
 			"again once the target has reached the place in the stream at which they were read, so that what is only on\n" +
-			"its way is no difference. It writes nothing to the source, and to the target temporary tables only.",
+			"its way is no difference. It writes nothing to the source, and to the target temporary tables only.\n" +
+			"It ends with exit code 4 where a row differs, or nothing could be compared.",
 		Example: "  pipe verify shop.hcl\n" +
 			"  pipe verify --table 'public.o*' --json shop.hcl\n" +
 			"  pipe verify --repair shop.hcl               read what differs again",
@@ -87,8 +89,9 @@ func verify(cmd *cobra.Command, args []string) error {
 	for i := range all {
 		differ += all[i].differs()
 	}
-	err = o.result(cmd, differ == 0, verifySummary(all), all, func(w io.Writer) { printVerified(w, all) })
-	if err == nil && differ > 0 {
+	compared := slices.ContainsFunc(all, func(v verified) bool { return v.Skipped == "" })
+	err = o.result(cmd, compared && differ == 0, verifySummary(all), all, func(w io.Writer) { printVerified(w, all) })
+	if err == nil && (differ > 0 || !compared) {
 		return &exit{code: exitDiffers}
 	}
 	return err
@@ -106,10 +109,12 @@ func verifySummary(all []verified) string {
 		}
 	}
 	out := fmt.Sprintf("%s, %s rows compared: ", plural(compared, "table"), grouped(rows))
-	switch differ {
-	case 0:
+	switch {
+	case compared == 0:
+		return "nothing was compared"
+	case differ == 0:
 		out += "equal"
-	case 1:
+	case differ == 1:
 		out += "1 row differs"
 	default:
 		out += plural(differ, "row") + " differ"

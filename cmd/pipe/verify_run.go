@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -154,11 +155,11 @@ func (v *verifier) source(ctx context.Context, n *config.Node) ([]verified, erro
 	if len(known) == 0 {
 		return nil, &pipeline.Error{Class: pipeline.Input, Err: errors.New("nothing of it was delivered yet"), Hint: "Run the pipeline first"}
 	}
-	ledger, err := snapshot.LoadLedger(known)
+	tables, err := lister.Tables(ctx, v.in.planEnv(n))
 	if err != nil {
 		return nil, err
 	}
-	tables, err := lister.Tables(ctx, v.in.planEnv(n))
+	ledger, err := v.ledger(ctx, n.Address, tables)
 	if err != nil {
 		return nil, err
 	}
@@ -183,11 +184,56 @@ func (v *verifier) source(ctx context.Context, n *config.Node) ([]verified, erro
 
 func (v *verifier) wants(s *pipeline.Schema) bool {
 	v.seen = append(v.seen, s.Name())
+	return v.chooses(s)
+}
+
+func (v *verifier) chooses(s *pipeline.Schema) bool {
 	if v.chosen == nil {
 		return true
 	}
 	_, ok := v.chosen.Match(s.Database, s.Namespace, s.Table)
 	return ok
+}
+
+// How long a snapshot that is open may stand before it is not waited for any more, and how often the state
+// is looked at meanwhile.
+const (
+	ledgerStands = 3 * time.Second
+	ledgerEvery  = 200 * time.Millisecond
+)
+
+// ledger returns what is known of the source's tables, once no snapshot of those to compare is open, or has
+// got any further for a while.
+func (v *verifier) ledger(ctx context.Context, source string, tables []spec.TableInfo) (*snapshot.Ledger, error) {
+	began := time.Now()
+	moved, known := began, v.saved.Of(source)
+	for {
+		l, err := snapshot.LoadLedger(known)
+		if err != nil || !v.reading(l, tables) || time.Since(began) > v.wait || time.Since(moved) > ledgerStands {
+			return l, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(ledgerEvery):
+		}
+		state, err := v.in.state(ctx)
+		if err != nil {
+			return nil, err
+		}
+		v.saved = state.saved
+		if now := v.saved.Of(source); !maps.Equal(now, known) {
+			moved, known = time.Now(), now
+		}
+	}
+}
+
+// reading reports whether a snapshot of a table to compare is open.
+func (v *verifier) reading(l *snapshot.Ledger, tables []spec.TableInfo) bool {
+	return slices.ContainsFunc(tables, func(t spec.TableInfo) bool {
+		e, known := l.Entry(t.Schema.Name())
+		return known && e.Status.Open() && t.Taken && v.chooses(t.Schema)
+	})
 }
 
 // skips says why a table is not compared, "" where it is.
