@@ -105,6 +105,8 @@ func (b *builder) stand(ctx context.Context, server checkpoint.Server) {
 		switch err := b.help(ctx, boards, found); {
 		case err == nil:
 			maps.Copy(helped, found)
+		case errors.Is(err, pipeline.ErrFenced):
+			b.log.Info("the process whose snapshot this one helped with is gone")
 		case ctx.Err() == nil:
 			b.log.Warn("helping with the snapshot of another process failed", "error", err)
 			pauseFor(ctx, helpPause)

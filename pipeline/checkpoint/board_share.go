@@ -189,6 +189,25 @@ func (b *board) Beat(ctx context.Context, a snapshot.Attempt) (open bool, err er
 	return open, err
 }
 
+const recallSQL = `SELECT number, table_name, part, ordinal, bounds, estimate FROM STATE.chunk
+	WHERE pipeline = $1 AND source = $2 AND attempt = $3 ORDER BY number`
+
+// Recall implements snapshot.Board.
+func (b *board) Recall(ctx context.Context, a snapshot.Attempt) (out []snapshot.Claim, err error) {
+	err = b.do(ctx, func(conn *pgconn.PgConn) error {
+		rows, err := query(ctx, conn, b.server.sql(recallSQL), b.whose(a)...)
+		for _, r := range rows {
+			c, err := claimed(r)
+			if err != nil {
+				return err
+			}
+			out = append(out, c)
+		}
+		return err
+	})
+	return out, err
+}
+
 const releaseSQL = `UPDATE STATE.chunk SET owner = '' WHERE pipeline = $1 AND source = $2 AND attempt = $3 AND owner = $4
 	AND NOT done`
 

@@ -161,3 +161,43 @@ func TestBoardFenced(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestBoardLimits: of a table with a limit no more are claimed at once, whoever claims, and what is given back
+// is another's at once.
+func TestBoardLimits(t *testing.T) {
+	s := testServer(server.Database(t))
+	a := snapshot.Attempt{ID: "1A-0", Streams: 4, Shared: true}
+	p := openPostgres(t, s)
+	boards := openShare(t, p, a)
+	chunks := []snapshot.Chunk{{Table: "a", Rows: 9}, {Table: "a", Rows: 8}, {Table: "a", Rows: 7}, {Table: "b", Rows: 1}}
+	lead := boards.Of(boardSource)
+	most := func(table string) int { return map[string]int{"a": 2}[table] }
+	if err := lead.Open(t.Context(), snapshot.Share{Attempt: a}, chunks, most); err != nil {
+		t.Fatal(err)
+	}
+	help := helper(t, s, "helper").Of(boardSource)
+	var numbers []int
+	for _, b := range []snapshot.Board{lead, help, help} {
+		c, ok, _, err := b.Claim(t.Context(), a)
+		if !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		numbers = append(numbers, c.Number)
+	}
+	if diff := cmp.Diff([]int{0, 1, 3}, numbers); diff != "" {
+		t.Error(diff)
+	}
+	if _, ok, over, err := lead.Claim(t.Context(), a); ok || over || err != nil {
+		t.Errorf("%v, %v, %v: two of a are claimed", ok, over, err)
+	}
+	if err := help.Release(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	if c, ok, _, err := lead.Claim(t.Context(), a); !ok || err != nil || c.Number != 1 {
+		t.Errorf("%v, %v, %v: it was given back", c, ok, err)
+	}
+	all, err := lead.Recall(t.Context(), a)
+	if err != nil || len(all) != 4 || all[3].Chunk.Table != "b" {
+		t.Errorf("%v, %v", all, err)
+	}
+}

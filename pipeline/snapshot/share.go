@@ -55,6 +55,8 @@ type Board interface {
 	Finish(ctx context.Context, a Attempt, chunks []Finished) ([]Finished, error)
 	// News is the leader's: it returns what others finished since the last call.
 	News(ctx context.Context, a Attempt) ([]Finished, error)
+	// Recall returns all chunks of an attempt, whoever led it; none where they are not known any more.
+	Recall(ctx context.Context, a Attempt) ([]Claim, error)
 	// Release gives back what was claimed and is not finished, so that others need not wait.
 	Release(ctx context.Context, a Attempt) error
 	// Close is the leader's: it takes everything down, with the positions that helpers saved.

@@ -54,6 +54,9 @@ func (r *runner) copied(ctx context.Context, tables []*table, out pipeline.Outpu
 // consistent point, and what is left is read beside it. ok is false where that cannot be.
 func (r *runner) startAttempted(ctx context.Context, s *slot, from pipeline.Checkpoint, out pipeline.Output) (at uint64,
 	ok bool, err error) {
+	if err := r.recallShare(ctx, from, out); err != nil {
+		return 0, false, err
+	}
 	if at, ok = r.goesOn(s, from); !ok {
 		return 0, false, nil
 	}
