@@ -161,6 +161,12 @@ func (l *lane) commitOpen(ctx context.Context, pos pipeline.Position) error {
 		return l.commitShared(ctx, attempt, prefix, pos)
 	}
 	unlogged := l.sink.unloggedOf(l.stream, l.unlogged)
+	if unlogged == "" && isEntry(l.stream) {
+		var err error
+		if unlogged, err = l.helped(ctx); err != nil {
+			return err
+		}
+	}
 	pipe := l.conn.StartPipeline(ctx)
 	switch {
 	case pos == "":

@@ -85,6 +85,29 @@ func (l *lane) recall(ctx context.Context, b *pipeline.Batch, kept pipeline.Posi
 	return kept, nil
 }
 
+// helped returns an UNLOGGED target that has chunks which helpers wrote, "" for none: what an entry says of
+// those is as volatile as what it says of the sink's own.
+func (l *lane) helped(ctx context.Context) (string, error) {
+	s, source := l.sink, address(l.stream)
+	s.mu.Lock()
+	a, err := snapshot.ParseAttempt(s.kept[snapshot.AttemptStream.In(source)])
+	s.mu.Unlock()
+	if err != nil || !a.Shared {
+		return "", nil // no attempt runs, or none that is shared
+	}
+	first := string(a.Stream(0).In(source))
+	prefix := first[:strings.LastIndexByte(first, '/')+1]
+	rows, err := l.conn.query(ctx, "SELECT stream, target FROM "+s.state.schema+".checkpoint_unlogged WHERE "+s.state.owner()+
+		" AND left(stream, length($1)) = $1 LIMIT 1", prefix)
+	if err != nil || len(rows) == 0 {
+		return "", err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.volatile[pipeline.Stream(rows[0][0])] = rows[0][1]
+	return rows[0][1], nil
+}
+
 // sharedMarkSQL is markSQL, or with a target markUnloggedSQL, for a chunk of a shared snapshot.
 func (s *state) sharedMarkSQL(attempt pipeline.Stream, prefix string, unlogged bool) string {
 	table, column, value := ".checkpoint", "", ""

@@ -151,3 +151,17 @@ func TestShareFenced(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestShareVolatile: what the leader's ledger says of an UNLOGGED table that a helper filled is lost with it.
+func TestShareVolatile(t *testing.T) {
+	for load, want := range map[string]string{"load {}": "checkpoint", "load {\n unlogged = true\n}": "checkpoint_unlogged"} {
+		dsn := pg.Database(t)
+		s := startSharing(t, dsn, load)
+		mustWrite(t, s.help, s.rows(0), s.end(0))
+		entry := &pipeline.Batch{Stream: snapshot.TableStream("public.items").In("source.test")}
+		entry.Mark(`0000000000000001/{"status":"running"}`)
+		mustWrite(t, s.lead, entry)
+		wantQuery(t, dsn, "SELECT 'checkpoint' FROM pipe.checkpoint WHERE stream LIKE '%/table/%' UNION ALL"+
+			" SELECT 'checkpoint_unlogged' FROM pipe.checkpoint_unlogged WHERE stream LIKE '%/table/%'", want)
+	}
+}
