@@ -33,8 +33,9 @@ type oracleEvent struct {
 // oracleKey is what a topic says of a key: what it said first, in order, and where in it what it said last is.
 type oracleKey struct {
 	index map[string]int // of versions, and of deletes by where they are in the log
+	vers  []int64        // the version by then; a delete leaves it as it is
 	at    int
-	ver   int64 // the last one; a delete leaves it as it is
+	ver   int64 // by now
 	row   string
 	life  int
 }
@@ -173,6 +174,11 @@ func (s *targetKafka) follow(rec *kgo.Record, k *oracleKey, e *oracleEvent) {
 	if !known {
 		i = len(k.index)
 		k.index[id] = i
+		ver := k.ver
+		if e.After != nil {
+			ver = e.After.Ver
+		}
+		k.vers = append(k.vers, ver)
 	}
 	back := e.After != nil && (e.After.Ver < k.ver || e.After.Ver == k.ver && k.row == "")
 	switch {
@@ -183,9 +189,9 @@ func (s *targetKafka) follow(rec *kgo.Record, k *oracleKey, e *oracleEvent) {
 	case i > k.at+1 && rec.Topic != fmt.Sprintf("t%d", comesAndGoes):
 		s.fault(rec, "what is number %d of the key (%s) comes after number %d", i, e.Op, k.at)
 	}
-	k.at, k.life, k.row = i, life, ""
+	k.at, k.ver, k.life, k.row = i, k.vers[i], life, ""
 	if e.After != nil {
-		k.ver, k.row = e.After.Ver, fmt.Sprintf("%d|%d", e.After.ID, e.After.Ver)
+		k.row = fmt.Sprintf("%d|%d", e.After.ID, e.After.Ver)
 	}
 }
 
