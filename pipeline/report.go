@@ -10,7 +10,7 @@ type Reporter interface {
 
 // Report is a source's progress.
 type Report struct {
-	Phase    string        // "connecting", "snapshot", "streaming", "standby", "caught up"
+	Phase    string        // "connecting", "snapshot", "streaming", "standby", "caught up", "helping"
 	LagBytes int64         // written upstream and not yet emitted; -1 unknown
 	LagTime  time.Duration // age of the last emitted commit while behind, 0 when caught up; -1 unknown
 	Retained int64         // bytes upstream keeps for us (PostgreSQL: WAL behind the slot); -1 unknown

@@ -77,10 +77,16 @@ type sharer struct {
 	done chan error
 }
 
-// start starts a process and waits until it leads, or stands by.
+// start starts a process.
 func (s *shared) start(t *testing.T) *sharer {
 	t.Helper()
-	cmd, log := pipeCommand(t, s.env, "run", "--until-caught-up", s.file)
+	return s.startWith(t, s.file)
+}
+
+// startWith starts a process with a configuration of its own, and so a control socket of its own.
+func (s *shared) startWith(t *testing.T, file string) *sharer {
+	t.Helper()
+	cmd, log := pipeCommand(t, s.env, "run", "--until-caught-up", file)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -328,8 +334,17 @@ func TestShareHelperStops(t *testing.T) {
 	s := newShared(t, pg, 300_000, "load {}")
 	lead := s.start(t)
 	s.leads(t, lead)
-	help := s.start(t)
+	text, err := os.ReadFile(s.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := writeConfig(t, string(text))
+	help := s.startWith(t, file)
 	s.until(t, "chunk", "count(*) FILTER (WHERE done AND "+help.by()+") > 2")
+	status, out := pipeCommand(t, s.env, "status", file)
+	if err := status.Run(); err != nil || !strings.Contains(out.String(), "helping") {
+		t.Errorf("%v: the status of a helper says so:\n%s", err, out)
+	}
 	if err := help.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

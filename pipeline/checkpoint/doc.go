@@ -6,5 +6,10 @@
 // process at a time holds a store. Of several that share one in PostgreSQL the others wait; one that lost it
 // without knowing cannot save any more.
 //
+// Beside the positions in PostgreSQL are the boards (Boards) where the processes of a pipeline share out the
+// chunks of an initial snapshot. A share is open while the pipeline has the owner that opened it, by the same
+// number that fences Save. A helper saves the positions of its chunks under that number; the owner's own saves
+// neither know nor touch them, and it deletes them when it takes the board down.
+//
 // Neighbours: pipeline/engine saves with it; cmd/pipe opens it.
 package checkpoint

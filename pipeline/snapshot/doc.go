@@ -13,6 +13,16 @@
 //   - The streams of two attempts at a snapshot never have the same name (Attempt).
 //   - The first error ends an initial snapshot; nothing is skipped.
 //
+// Several processes may read an initial snapshot together (Share): the leader puts the chunks on a Board, all
+// claim them from there, the leader included (Sharing), and the leader goes on when all are finished.
+//
+//   - A chunk is a stream of its own with one mark at its end. A claim is no lock: after the lease a chunk is
+//     another's, and both may write it. Sinks that keep positions let one of the two pass, and none once the
+//     position of the attempt says that it is closed; others get rows twice, as from any process that was
+//     held up.
+//   - A chunk counts as finished only when it is durable in every sink of whoever read it, and saved.
+//   - Who helps emits no other stream, and ends as soon as the share is not open: its leader is gone or done.
+//
 // On a running pipeline (Live) it is different: each chunk is read in a short transaction and merged
 // into the stream of changes.
 //

@@ -78,6 +78,16 @@
 //   - A store alone, or a sink that ignores "void", gets rows twice (at least once), and rows that were
 //     deleted between two attempts stay, as in a log they must.
 //
+// # An initial snapshot that is shared
+//
+// With a board (Lead) step 5 is done by several processes (share.go): after the plan the position of
+// chunk/attempt says that the attempt is shared, and each chunk has a stream, chunk/<attempt>/shared/<n>. A
+// helper (Help) imports the exported snapshot, compares what it is to read with the leader's (shapeOf), and
+// has neither slot nor stream. chunk/kept and the entries are the leader's alone. When all are finished, and
+// before 6, the position of chunk/attempt says that the attempt is closed: a helper that was held up cannot
+// commit any more, though in 7 its chunk's position is forgotten. Who goes on after a leader takes what its
+// ledger did not know yet from the positions (share_recall.go).
+//
 // # A position that is lost
 //
 // Where every table may be read again (when_needed, always): the entries, pending with the reason "lost";
