@@ -88,10 +88,12 @@ sink "kafka" "topics" {
 	for life := range crashLives {
 		killAfter(t, r, life, file, env)
 		if life == crashLives/2 { // where the machine is slow, every life so far may have been too short
+			l.slow.Store(true)
 			killWhen(t, file, env, func() bool {
 				_, ok := savedPosition(t, state)
 				return ok
 			})
+			l.slow.Store(false)
 		}
 		if pos, ok := savedPosition(t, state); ok {
 			looks = append(looks, look{pos, endOffsets(t, brokers)})

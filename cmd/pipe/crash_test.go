@@ -71,10 +71,12 @@ sink "postgres" "copy" {
 	for life := range crashLives {
 		killAfter(t, r, life, file, env)
 		if life == crashLives/2 { // where the machine is slow, every life so far may have been too short
+			l.slow.Store(true)
 			killWhen(t, file, env, func() bool {
 				_, _, ok := lookAtTarget(t, target)
 				return ok
 			})
+			l.slow.Store(false)
 		}
 		if pos, ledger, ok := lookAtTarget(t, target); ok {
 			looks = append(looks, look{pos, ledger})

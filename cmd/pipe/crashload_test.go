@@ -47,6 +47,7 @@ var loadTables = [][2]string{
 // load runs writers against a database until it is stopped.
 type load struct {
 	txs     atomic.Int64
+	slow    atomic.Bool // the writers leave a busy machine time to follow
 	stop    context.CancelFunc
 	writers sync.WaitGroup
 }
@@ -90,8 +91,14 @@ func (l *load) write(ctx context.Context, t *testing.T, conn *pgx.Conn, w int, r
 		}
 		l.txs.Add(1)
 		time.Sleep(time.Duration(r.Intn(6)) * time.Millisecond)
+		if l.slow.Load() {
+			time.Sleep(slowPause)
+		}
 	}
 }
+
+// slowPause is between two transactions of a writer that is slow.
+const slowPause = 200 * time.Millisecond
 
 // transaction returns the statements of one random transaction, with its ledger row.
 func transaction(r *rand.Rand, w, n int) string {
@@ -138,7 +145,7 @@ func statement(r *rand.Rand, w, n int) string {
 		return fmt.Sprintf("INSERT INTO scratch VALUES (%d, 'v%d') ON CONFLICT (id) DO UPDATE SET v = excluded.v;", r.Intn(500), n)
 	}
 	rows := 1 + r.Intn(20)
-	if r.Intn(200) == 0 {
+	if r.Intn(300) == 0 {
 		rows = 20000
 	}
 	return fmt.Sprintf("INSERT INTO events (w, n, payload) SELECT %d, %d, repeat('p', i %% 90) FROM generate_series(1, %d) i;", w, n, rows)
