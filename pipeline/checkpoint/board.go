@@ -20,6 +20,7 @@ const boardSQL = `CREATE TABLE IF NOT EXISTS STATE.chunk (pipeline text NOT NULL
 		owner text NOT NULL DEFAULT '', beat timestamptz, done boolean NOT NULL DEFAULT false,
 		seen boolean NOT NULL DEFAULT false, rows bigint NOT NULL DEFAULT 0,
 		PRIMARY KEY (pipeline, source, attempt, number)) WITH (fillfactor = 50);
+	CREATE INDEX IF NOT EXISTS chunk_open ON STATE.chunk (pipeline, source, attempt, estimate DESC, number) WHERE NOT done;
 	CREATE TABLE IF NOT EXISTS STATE.share (pipeline text NOT NULL, source text NOT NULL, attempt text NOT NULL,
 		streams integer NOT NULL, epoch bigint NOT NULL, config text NOT NULL, shape text NOT NULL, exported text NOT NULL,
 		taken_micros bigint NOT NULL, opened_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (pipeline, source))`

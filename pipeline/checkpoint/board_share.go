@@ -39,6 +39,9 @@ const (
 		SELECT $1, $2, $3, n.* FROM unnest($4::int[], $5::text[], $6::text[], $7::int[], $8::text[], $9::bigint[], $10::int[]) AS n`
 )
 
+// manyChunks is from where on finding the next one needs the index, and so the planner statistics.
+const manyChunks = 1000
+
 // Open implements snapshot.Board.
 func (b *board) Open(ctx context.Context, s snapshot.Share, chunks []snapshot.Chunk, most func(string) int) error {
 	var numbers, tables, parts, ordinals, ranges, estimates, limits []string
@@ -66,6 +69,9 @@ func (b *board) Open(ctx context.Context, s snapshot.Share, chunks []snapshot.Ch
 		}
 		_, err = query(ctx, conn, b.server.sql(chunksSQL), who[0], who[1], attempt, array(numbers), array(tables),
 			array(parts), array(ordinals), array(ranges), array(estimates), array(limits))
+		if err == nil && len(chunks) > manyChunks {
+			_, err = query(ctx, conn, b.server.sql("ANALYZE STATE.chunk"))
+		}
 		return err
 	})
 }
