@@ -35,6 +35,7 @@ type debeziumEvent struct {
 // of what the broker held at that moment, and what a key's events say may only go forward, apart
 // from repetitions of what was already said, which are counted.
 func TestCrashKafka(t *testing.T) {
+	t.Parallel()
 	seed := crashSeed(t)
 	pg := pipetest.Postgres(t, "fsync=on", "wal_sender_timeout=5s", "log_min_messages=fatal")
 	source := pg.Database(t)

@@ -54,6 +54,7 @@ const (
 // stream the target must hold exactly the transactions up to the position it holds, and at the end both
 // databases must be equal, row by row, the keys and indexes made and every table LOGGED.
 func TestCrashMariaDB(t *testing.T) {
+	t.Parallel()
 	variants := []struct {
 		name, load string
 		lives      int

@@ -14,6 +14,7 @@ import (
 // target: the next process finishes the load, builds what it put off, and reads what is left beside the
 // stream, not what is there.
 func TestCrashResumesSnapshot(t *testing.T) {
+	t.Parallel()
 	for _, unlogged := range []bool{false, true} {
 		t.Run(fmt.Sprint("unlogged ", unlogged), func(t *testing.T) { crashResumes(t, unlogged) })
 	}

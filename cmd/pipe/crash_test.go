@@ -33,6 +33,7 @@ type ledgerRow struct{ w, n int }
 // transactions up to the position it holds (rows and position are one transaction), and at the end
 // both databases must be equal, row by row.
 func TestCrashPostgres(t *testing.T) {
+	t.Parallel()
 	seed := crashSeed(t)
 	pg := pipetest.Postgres(t, "fsync=on", "wal_sender_timeout=5s", "log_min_messages=fatal")
 	source, target := pg.Database(t), pg.Database(t)

@@ -129,7 +129,7 @@ sink "stdout" "lines" {
 func faultJSONLog(t *testing.T, s *scene) {
 	file := s.file(t, "run.hcl", stateInSink+fromItems+toCopy)
 	good := s.runs(t, "run", "--log-format=json", "--until-caught-up", file)
-	pipetest.Exec(t, s.source, "SELECT pg_drop_replication_slot('fault')")
+	pipetest.Exec(t, s.source, dropSlot)
 	bad := s.refused(t, exitEnvironment, []string{"is gone"}, "run", "--log-format=json", file)
 	broken := s.refused(t, exitInput, nil, "run", "--log-format=json", s.file(t, "broken.hcl", "nonsense {\n"))
 	for _, p := range []*process{good, bad, broken} {
@@ -155,7 +155,7 @@ func faultEnvelope(t *testing.T, s *scene) {
 	if e := read(s.runs(t, "run", "--json", "--until-caught-up", file)); !e.OK || e.Command != "run" || e.Error != nil {
 		t.Errorf("a good run says %+v", e)
 	}
-	pipetest.Exec(t, s.source, "SELECT pg_drop_replication_slot('fault')")
+	pipetest.Exec(t, s.source, dropSlot)
 	e := read(s.refused(t, exitEnvironment, nil, "run", "--json", file))
 	if e.OK || e.Error == nil || e.Error.Node != "source.shop" || e.Error.Hint == "" || e.Error.Code != exitEnvironment {
 		t.Errorf("a bad run says %+v %+v", e, e.Error)

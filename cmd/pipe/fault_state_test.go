@@ -160,20 +160,20 @@ func faultStateAhead(t *testing.T, s *scene, file string) {
 
 // faultSlotDropped: without the slot, changes are missing.
 func faultSlotDropped(t *testing.T, s *scene, file string) {
-	pipetest.Exec(t, s.source, "SELECT pg_drop_replication_slot('fault')")
+	pipetest.Exec(t, s.source, dropSlot)
 	s.refused(t, exitEnvironment, []string{"replication slot fault is gone", "remove this source's saved position"}, "run", file)
 }
 
 // faultSlotAnew: a new slot of the old name begins after what it would have to deliver.
 func faultSlotAnew(t *testing.T, s *scene, file string) {
-	pipetest.Exec(t, s.source, "SELECT pg_drop_replication_slot('fault')",
+	pipetest.Exec(t, s.source, dropSlot,
 		"SELECT pg_create_logical_replication_slot('fault', 'pgoutput')")
 	s.refused(t, exitEnvironment, []string{"moved or made anew", "pg_drop_replication_slot"}, "run", file)
 }
 
 // faultSlotPlugin: a slot of that name that is somebody else's is left alone.
 func faultSlotPlugin(t *testing.T, s *scene, file string) {
-	pipetest.Exec(t, s.source, "SELECT pg_drop_replication_slot('fault')",
+	pipetest.Exec(t, s.source, dropSlot,
 		"SELECT pg_create_logical_replication_slot('fault', 'test_decoding')")
 	s.refused(t, exitEnvironment, []string{"test_decoding", "Set slot to another name"}, "run", file)
 }

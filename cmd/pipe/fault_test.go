@@ -309,3 +309,17 @@ func (s *scene) confirmed(t *testing.T) string {
 	}
 	return rows[0][0]
 }
+
+// dropSlot drops the slot of a fault test, whose walsender may outlive its pipe for a moment.
+const dropSlot = `DO $$
+BEGIN
+	FOR i IN 1..200 LOOP
+		BEGIN
+			PERFORM pg_drop_replication_slot('fault');
+			RETURN;
+		EXCEPTION WHEN object_in_use THEN
+			PERFORM pg_sleep(0.05);
+		END;
+	END LOOP;
+	RAISE 'the slot stays in use';
+END $$`

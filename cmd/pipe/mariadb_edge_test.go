@@ -88,6 +88,7 @@ func (e *edge) begun(t *testing.T, p *process) {
 
 // TestMariaDBEdges takes what is special about MariaDB, or about two databases in one, from end to end.
 func TestMariaDBEdges(t *testing.T) {
+	t.Parallel()
 	m := pipetest.MariaDB(t, "log_warnings=0", "innodb_flush_log_at_trx_commit=1")
 	pg := pipetest.Postgres(t, "log_min_messages=panic")
 	for _, c := range []struct {

@@ -146,6 +146,7 @@ sink "postgres" "copy" {
 // a snapshot. PostgreSQL must have what MariaDB has by the type contract, and so must a second target
 // that has nothing but a snapshot of the end: what the log and a snapshot say of a value is the same.
 func TestMariaDBRandomTables(t *testing.T) {
+	t.Parallel()
 	seed := uint64(crashSeed(t))
 	m := pipetest.MariaDB(t, "log_warnings=0")
 	pg := pipetest.Postgres(t, "log_min_messages=panic")

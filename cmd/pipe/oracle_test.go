@@ -75,6 +75,7 @@ type oracleRun struct {
 // version, no other table may wait for a snapshot, and at the end everything is equal. PIPE_SEED repeats a
 // run's choices.
 func TestOracle(t *testing.T) {
+	t.Parallel()
 	lasts := oracleLasts
 	if text := os.Getenv("PIPE_ORACLE"); text != "" {
 		d, err := time.ParseDuration(text)

@@ -167,7 +167,7 @@ func TestPlanRefused(t *testing.T) {
 	if r := pipe(t, "", "run", "--until-caught-up", file); r.code != exitOK {
 		t.Fatalf("run: %+v", r)
 	}
-	pipetest.Exec(t, s.source, "SELECT pg_drop_replication_slot('fault')")
+	pipetest.Exec(t, s.source, dropSlot)
 	p, lines, r := planJSON(t, file)
 	if r.code != exitEnvironment || p.Refused == 0 || !slices.Contains(lines, "source.shop refuse stream") {
 		t.Errorf("the slot is lost: exit code %d, %q", r.code, lines)

@@ -201,6 +201,7 @@ sink "discard" "none" {
 // TestShareSnapshot lets one, two and three processes read one snapshot: each has its part, and every row
 // is there once.
 func TestShareSnapshot(t *testing.T) {
+	t.Parallel()
 	pg := pipetest.Postgres(t, "max_connections=200")
 	const rows = 300_000
 	for name, load := range shareLoads() {
@@ -237,6 +238,7 @@ func TestShareSnapshot(t *testing.T) {
 
 // TestShareHelperKilled kills a helper in the middle: others read what it had claimed, once.
 func TestShareHelperKilled(t *testing.T) {
+	t.Parallel()
 	pg := pipetest.Postgres(t, "max_connections=200")
 	for name, load := range shareLoads() {
 		s := newShared(t, pg, 300_000, load)
@@ -259,6 +261,7 @@ func TestShareHelperKilled(t *testing.T) {
 // TestShareLeaderKilled kills the leader in the middle: a helper takes the pipeline over, goes on from what
 // is known to be done, and ends equal.
 func TestShareLeaderKilled(t *testing.T) {
+	t.Parallel()
 	pg := pipetest.Postgres(t, "max_connections=200")
 	for name, load := range shareLoads() {
 		s := newShared(t, pg, 500_000, load)
@@ -307,6 +310,7 @@ func again(t *testing.T, done []string, all ...*sharer) {
 // TestShareHelperHangs stops a helper in the middle, lets the others finish without it, and continues it: it
 // must not write what it still has.
 func TestShareHelperHangs(t *testing.T) {
+	t.Parallel()
 	pg := pipetest.Postgres(t, "max_connections=200")
 	s := newShared(t, pg, 300_000, "load {}")
 	lead := s.start(t)
@@ -330,6 +334,7 @@ func TestShareHelperHangs(t *testing.T) {
 
 // TestShareHelperStops ends a helper with a signal: what it had claimed is another one's at once.
 func TestShareHelperStops(t *testing.T) {
+	t.Parallel()
 	pg := pipetest.Postgres(t, "max_connections=200")
 	s := newShared(t, pg, 300_000, "load {}")
 	lead := s.start(t)
