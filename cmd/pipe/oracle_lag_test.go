@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -106,8 +107,11 @@ func (l *lagWatch) String() string {
 	return text
 }
 
-// check holds the lag while tables were read to the objective. Where the machine stands still without
-// any snapshot too, it is held to that.
+// lagBeside is what is asked where other tests use the machine at the same time.
+const lagBeside = 20 * time.Second
+
+// check holds the lag while tables were read to the objective where the oracle runs by itself, by
+// PIPE_ORACLE. Where the machine stands still without any snapshot too, it is held to that.
 func (l *lagWatch) check(t *testing.T) {
 	t.Helper()
 	l.mu.Lock()
@@ -116,7 +120,10 @@ func (l *lagWatch) check(t *testing.T) {
 		t.Error("nothing was measured while tables were read")
 		return
 	}
-	limit := lagObjective
+	limit := lagBeside
+	if os.Getenv("PIPE_ORACLE") != "" {
+		limit = lagObjective
+	}
 	if s := l.samples["quiet"]; len(s) > 0 {
 		limit = max(limit, 2*slices.Max(s))
 	}
