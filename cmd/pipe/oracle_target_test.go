@@ -53,8 +53,10 @@ func newTargetPostgres(t *testing.T, pg *pipetest.PG) oracleSink {
 	pipetest.Exec(t, s.url, oracleTriggers)
 	for i := range oracleRows() {
 		pipetest.Exec(t, s.url, fmt.Sprintf("CREATE TABLE t%d (id int PRIMARY KEY, ver bigint NOT NULL, pad text)", i),
-			fmt.Sprintf("CREATE TRIGGER watch AFTER INSERT OR UPDATE OR DELETE ON t%d FOR EACH ROW EXECUTE FUNCTION oracle.watch()", i),
-			fmt.Sprintf("ALTER TABLE t%d ENABLE ALWAYS TRIGGER watch", i))
+			fmt.Sprintf("CREATE TRIGGER watch AFTER INSERT OR DELETE ON t%d FOR EACH ROW EXECUTE FUNCTION oracle.watch()", i),
+			fmt.Sprintf("CREATE TRIGGER back AFTER UPDATE ON t%d FOR EACH ROW WHEN (NEW.ver < OLD.ver OR NEW.id <> OLD.id)"+
+				" EXECUTE FUNCTION oracle.watch()", i),
+			fmt.Sprintf("ALTER TABLE t%[1]d ENABLE ALWAYS TRIGGER watch, ENABLE ALWAYS TRIGGER back", i))
 	}
 	conn, err := pgx.Connect(t.Context(), s.url)
 	if err != nil {
