@@ -45,7 +45,7 @@ func (s *stateSpec) Spec(b *spec.Block) {
 		spec.Attr(b, "sink", &s.sink).Required().To("sink").Doc("The sink that keeps them.")
 	case "postgres":
 		b.Connection("postgres", (*server)(s))
-		a := spec.Attr(b, "schema", &s.schema).Doc("The schema of the tables state and lease, which are made where" +
+		a := spec.Attr(b, "schema", &s.schema).Doc("The schema of the tables state, lease, share and chunk, which are made where" +
 			" they are missing. Several pipelines may share it.")
 		spec.Default(a, &s.schema, "pipe")
 		a = spec.Attr(b, "lease", &s.lease).Range(int64(time.Second), int64(time.Hour)).

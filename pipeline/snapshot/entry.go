@@ -101,3 +101,19 @@ func (e *Entry) Clone() Entry {
 	out.Queue = append([]Request(nil), e.Queue...)
 	return out
 }
+
+// Settled says, for people, why the table's rows need not be read.
+func (e *Entry) Settled() string {
+	switch e.Status {
+	case Recorded:
+		return "its rows were there before"
+	case Failed:
+		return "its snapshot was given up: " + e.Error
+	case Cancelled:
+		return "its snapshot was cancelled"
+	}
+	if e.Ended.IsZero() {
+		return "its rows were read"
+	}
+	return "its rows were read, " + e.Ended.UTC().Format(time.DateOnly)
+}

@@ -19,16 +19,16 @@ func (r *runner) copyTables(ctx context.Context, wanted []*table, from pipeline.
 	defer m.close()
 	a := newAttempt(m)
 	at := r.begun(m.Set)
-	if err := r.supersede(ctx, a, from, out); err != nil {
+	if err := snapshot.Supersede(ctx, a, from, out); err != nil {
 		return at, err
 	}
-	if err := r.attempt(ctx, a, wanted, attempted(from), out); err != nil {
+	if err := r.attempt(ctx, a, wanted, snapshot.Attempted(from), out); err != nil {
 		return at, err
 	}
 	if err := r.snapshot(ctx, m, a, at, wanted, out); err != nil {
 		return at, errSnapshot(err)
 	}
-	return at, forgetAttempt(ctx, out, a.All())
+	return at, snapshot.ForgetAttempt(ctx, out, a.All())
 }
 
 // snapshotOnly copies tables that have no stream.
@@ -51,7 +51,7 @@ func (r *runner) snapshotOnly(ctx context.Context, from pipeline.Checkpoint, out
 	}
 	if len(wanted) == 0 {
 		r.env.Log.Info("the snapshot was taken before; nothing is left to do")
-		if err := tidy(ctx, from, out); err != nil {
+		if err := snapshot.Tidy(ctx, from, out); err != nil {
 			return err
 		}
 		return r.saveLedger(ctx, out)
@@ -66,12 +66,6 @@ func newAttempt(m *moment) snapshot.Attempt {
 	n, _ := m.Set.Ordinal()
 	id := appendHex(append(appendHex(nil, n, 16), '-'), uint64(time.Now().UnixNano()), 16)
 	return snapshot.Attempt{ID: string(id), Streams: len(m.conns) * streamsPerWorker}
-}
-
-// attempted reports whether the checkpoint tells of an attempt.
-func attempted(from pipeline.Checkpoint) bool {
-	_, ok := from[snapshot.AttemptStream]
-	return ok || len(snapshot.Left(from)) > 0
 }
 
 // attempt records that a snapshot begins, before any of its rows. With it goes, in one transaction
@@ -100,52 +94,4 @@ func void(b *pipeline.Batch, a snapshot.Attempt, wanted []*table) {
 		row := b.Add()
 		row.Schema, row.Op, row.Flags, row.Tx, row.Seq = t.Schema, pipeline.Truncate, pipeline.Again, tx, uint32(i)
 	}
-}
-
-// supersede forgets the streams of an attempt that was not finished, before the new one's position
-// takes the place of the one that tells of them. Where that position sorts after the new one's, on a
-// server that was set back, it goes first: a sink would take the rows of void for known.
-func (r *runner) supersede(ctx context.Context, a snapshot.Attempt, from pipeline.Checkpoint, out pipeline.Output) error {
-	if err := forget(ctx, out, snapshot.Left(from)...); err != nil {
-		return err
-	}
-	if from[snapshot.AttemptStream] < a.Void() {
-		return nil
-	}
-	return forget(ctx, out, snapshot.AttemptStream)
-}
-
-// tidy forgets what an attempt that was finished left behind.
-func tidy(ctx context.Context, from pipeline.Checkpoint, out pipeline.Output) error {
-	if !attempted(from) {
-		return nil
-	}
-	return forgetAttempt(ctx, out, snapshot.Left(from))
-}
-
-// forgetAttempt makes everybody forget an attempt: its streams, and only once that is saved the
-// position that tells of them.
-func forgetAttempt(ctx context.Context, out pipeline.Output, streams []pipeline.Stream) error {
-	if err := forget(ctx, out, streams...); err != nil {
-		return err
-	}
-	return forget(ctx, out, snapshot.AttemptStream)
-}
-
-// forget emits the marks of all streams, then waits once.
-func forget(ctx context.Context, out pipeline.Output, streams ...pipeline.Stream) error {
-	if len(streams) == 0 {
-		return nil
-	}
-	for _, s := range streams {
-		b, err := out.New(ctx, s)
-		if err != nil {
-			return err
-		}
-		b.Mark("")
-		if err := out.Emit(b); err != nil {
-			return err
-		}
-	}
-	return out.Drain(ctx, streams...)
 }

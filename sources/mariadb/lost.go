@@ -48,10 +48,10 @@ func (r *runner) anew(ctx context.Context, from pipeline.Checkpoint, out pipelin
 	if err := r.saveLedger(ctx, out); err != nil {
 		return place{}, err
 	}
-	if err := tidy(ctx, from, out); err != nil {
+	if err := snapshot.Tidy(ctx, from, out); err != nil {
 		return place{}, err
 	}
-	if err := forget(ctx, out, binlogStream); err != nil {
+	if err := snapshot.Forget(ctx, out, binlogStream); err != nil {
 		return place{}, fmt.Errorf("forget the old position: %w", err)
 	}
 	p := r.begun(r.server.Position)

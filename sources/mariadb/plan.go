@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
@@ -86,7 +85,7 @@ func (p *planner) position(ctx context.Context) error {
 	case !ok && p.asked(snapshot.ForLost):
 		p.anew = "the position in the log was lost"
 		return nil
-	case !ok && (attempted(p.saved) || !p.ledger.Empty()):
+	case !ok && (snapshot.Attempted(p.saved) || !p.ledger.Empty()):
 		p.first = "an earlier snapshot was not finished: it starts over"
 		return nil
 	case !ok:
@@ -195,7 +194,7 @@ func (p *planner) table(t *table) {
 	case known && len(e.Queue) > 0:
 		s.Why = "somebody asked for it"
 	case known:
-		s.Verb, s.Why = spec.Keep, settled(&e)
+		s.Verb, s.Why = spec.Keep, e.Settled()
 	case p.ledger.Empty() && done:
 		s.Verb, s.Why = spec.Keep, "its rows were read before"
 	case p.ledger.Empty():
@@ -218,22 +217,6 @@ func (p *planner) removed() {
 				Why: "the source does not read it any more; what is downstream stays"})
 		}
 	}
-}
-
-// settled says why a table's rows need not be read.
-func settled(e *snapshot.Entry) string {
-	switch e.Status {
-	case snapshot.Recorded:
-		return "its rows were there before"
-	case snapshot.Failed:
-		return "its snapshot was given up: " + e.Error
-	case snapshot.Cancelled:
-		return "its snapshot was cancelled"
-	}
-	if e.Ended.IsZero() {
-		return "its rows were read"
-	}
-	return "its rows were read, " + e.Ended.UTC().Format(time.DateOnly)
 }
 
 // follow says where the stream of changes begins.

@@ -147,7 +147,7 @@ func (r *runner) start(ctx context.Context, from pipeline.Checkpoint, out pipeli
 		r.env.Log.Info("the snapshot of an earlier run goes on: what is left of it is read while changes are streamed")
 	}
 	r.reconcile() // saved while changes are streamed: until then it would come out the same again
-	return p, tidy(ctx, from, out)
+	return p, snapshot.Tidy(ctx, from, out)
 }
 
 // first starts where nothing was read before that counts.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 )
 
 // copyAt copies the tables' rows as they were at the slot's consistent point, and gives the stream
@@ -22,10 +23,10 @@ func (r *runner) copyAt(ctx context.Context, m made, wanted []*table, from pipel
 		return err
 	}
 	a := newAttempt(m.At, r.identity, r.config.Workers)
-	if err := r.supersede(ctx, a, from, out); err != nil {
+	if err := snapshot.Supersede(ctx, a, from, out); err != nil {
 		return err
 	}
-	if err := r.attempt(ctx, a, wanted, again || attempted(from), out); err != nil {
+	if err := r.attempt(ctx, a, wanted, again || snapshot.Attempted(from), out); err != nil {
 		return err
 	}
 	used, err := r.snapshot(ctx, m, a, wanted, out)
@@ -41,7 +42,7 @@ func (r *runner) copyAt(ctx context.Context, m made, wanted []*table, from pipel
 	if err := out.Drain(ctx, walStream); err != nil {
 		return err
 	}
-	return forgetAttempt(ctx, out, append(used, keptStream))
+	return snapshot.ForgetAttempt(ctx, out, append(used, keptStream))
 }
 
 // markStart gives the stream its first position.

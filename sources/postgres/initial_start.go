@@ -75,7 +75,7 @@ func (r *runner) startAttempted(ctx context.Context, s *slot, from pipeline.Chec
 	if err := out.Drain(ctx, walStream); err != nil {
 		return 0, false, err
 	}
-	return at, true, forgetAttempt(ctx, out, snapshot.Left(from))
+	return at, true, snapshot.ForgetAttempt(ctx, out, snapshot.Left(from))
 }
 
 // goesOn returns the consistent point of an initial snapshot that was not finished, if it can be gone on with.

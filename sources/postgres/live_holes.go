@@ -167,7 +167,7 @@ func (l *live) more(ctx context.Context, q *snapshot.Request) ([]snapshot.Segmen
 	case len(keys) > 0:
 		return keySegments(q.Table, keys), nil
 	case h.declared:
-		return nil, forget(ctx, l.Out, pipeline.Stream(holesPrefix+q.Table))
+		return nil, snapshot.Forget(ctx, l.Out, pipeline.Stream(holesPrefix+q.Table))
 	}
 	return nil, nil
 }

@@ -177,7 +177,7 @@ func (p *planner) chartFirst() {
 		return
 	}
 	p.why = "first start"
-	if attempted(p.saved) || !p.ledger.Empty() {
+	if snapshot.Attempted(p.saved) || !p.ledger.Empty() {
 		p.why = "an earlier snapshot was not finished: it starts over"
 	}
 }

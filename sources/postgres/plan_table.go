@@ -3,7 +3,6 @@ package postgres
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
@@ -36,7 +35,7 @@ func (p *planner) table(t *table) {
 	case known && len(e.Queue) > 0:
 		s.Why = "somebody asked for it"
 	case known:
-		s.Verb, s.Why = spec.Keep, settled(&e)
+		s.Verb, s.Why = spec.Keep, e.Settled()
 	case p.ledger.Empty() && done:
 		s.Verb, s.Why = spec.Keep, "its rows were read before"
 	case p.ledger.Empty():
@@ -61,22 +60,6 @@ func unfinished(e *snapshot.Entry) string {
 		return "its snapshot has not begun"
 	}
 	return fmt.Sprintf("its snapshot is not finished: %d chunks are done, %d pieces are left", e.ChunksDone, len(e.Left))
-}
-
-// settled says why a table's rows need not be read.
-func settled(e *snapshot.Entry) string {
-	switch e.Status {
-	case snapshot.Recorded:
-		return "its rows were there before"
-	case snapshot.Failed:
-		return "its snapshot was given up: " + e.Error
-	case snapshot.Cancelled:
-		return "its snapshot was cancelled"
-	}
-	if e.Ended.IsZero() {
-		return "its rows were read"
-	}
-	return "its rows were read, " + e.Ended.UTC().Format(time.DateOnly)
 }
 
 // removed plans what becomes of tables that are known and not read any more.

@@ -33,7 +33,7 @@ func (r *runner) startAgain(ctx context.Context, saved pipeline.Position, s *slo
 	out pipeline.Output) (uint64, error) {
 	at, err := r.resume(saved, s)
 	if errors.Is(err, errLost) {
-		if err := tidy(ctx, from, out); err != nil {
+		if err := snapshot.Tidy(ctx, from, out); err != nil {
 			return 0, err
 		}
 		if err := r.lose(ctx, err, s, out); err != nil {
@@ -48,7 +48,7 @@ func (r *runner) startAgain(ctx context.Context, saved pipeline.Position, s *slo
 	if err := r.adopt(ctx, out); err != nil {
 		return 0, err
 	}
-	return at, tidy(ctx, from, out)
+	return at, snapshot.Tidy(ctx, from, out)
 }
 
 // resume checks the saved position against the server and the slot.
@@ -148,12 +148,12 @@ func (r *runner) lose(ctx context.Context, cause error, s *slot, out pipeline.Ou
 	if err := r.saveLedger(ctx, out); err != nil {
 		return err
 	}
-	return forget(ctx, out, walStream)
+	return snapshot.Forget(ctx, out, walStream)
 }
 
 // lost reports whether a start was begun for which the position was lost, and not finished.
 func (r *runner) lost(from pipeline.Checkpoint) bool {
-	return !attempted(from) && slices.ContainsFunc(r.ledger.Entries(), func(e snapshot.Entry) bool {
+	return !snapshot.Attempted(from) && slices.ContainsFunc(r.ledger.Entries(), func(e snapshot.Entry) bool {
 		return e.Status.Open() && e.Request.Reason == snapshot.ForLost
 	})
 }

@@ -134,7 +134,7 @@ func (r *runner) rewrites(ctx context.Context, resumed bool, from pipeline.Check
 		}
 		known = known[:len(known)-1] // until it was read
 	}
-	return forget(ctx, out, known...)
+	return snapshot.Forget(ctx, out, known...)
 }
 
 func (r *runner) mayReadAgain(name string) bool {

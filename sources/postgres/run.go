@@ -251,7 +251,7 @@ func (r *runner) startDry(ctx context.Context, resumed bool, out pipeline.Output
 func (r *runner) snapshotOnly(ctx context.Context, from pipeline.Checkpoint, out pipeline.Output) error {
 	if _, done := from[walStream]; done && !r.env.DryRun {
 		r.env.Log.Info("the snapshot was taken before; nothing is left to do")
-		return tidy(ctx, from, out)
+		return snapshot.Tidy(ctx, from, out)
 	}
 	if r.env.DryRun {
 		from = nil
