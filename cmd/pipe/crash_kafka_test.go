@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -91,12 +92,12 @@ sink "kafka" "topics" {
 		if life == crashLives/2 { // where the machine is slow, every life so far may have been too short
 			l.slow.Store(true)
 			killWhen(t, file, env, func() bool {
-				_, ok := savedPosition(t, state)
+				_, ok := filledPosition(t, state)
 				return ok
 			})
 			l.slow.Store(false)
 		}
-		if pos, ok := savedPosition(t, state); ok {
+		if pos, ok := filledPosition(t, state); ok {
 			looks = append(looks, look{pos, endOffsets(t, brokers)})
 		}
 	}
@@ -287,9 +288,27 @@ func (h *history) checkFold(t *testing.T, rows []string) {
 	t.Logf("accounts: %d rows, and %d that an abandoned snapshot left", len(rows), len(got))
 }
 
-// savedPosition returns where the state says that the stream is; ok is false until it says that the
+// savedPosition reads the position of the WAL from the state file; ok is false before there is one.
+func savedPosition(t *testing.T, state string) (uint64, bool) {
+	t.Helper()
+	for _, path := range []string{state, filepath.Join(state, "checkpoint")} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(text)) {
+			stream, position, ok := strings.Cut(strings.TrimSpace(line), "\t")
+			if ok && strings.HasSuffix(stream, "/wal") {
+				return lsnOf(t, position), true
+			}
+		}
+	}
+	return 0, false
+}
+
+// filledPosition returns where the state says that the stream is; ok is false until it says that the
 // ledger's rows were read: what is before the position may lie in chunks that are not yet.
-func savedPosition(t *testing.T, state string) (lsn uint64, ok bool) {
+func filledPosition(t *testing.T, state string) (lsn uint64, ok bool) {
 	t.Helper()
 	cp, err := checkpoint.PeekFile(t.Context(), state, "crash")
 	if err != nil {
