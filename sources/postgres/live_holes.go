@@ -146,7 +146,7 @@ func (l *live) declareHoles(ctx context.Context, table string, at pipeline.Posit
 func (l *live) more(ctx context.Context, q *snapshot.Request) ([]snapshot.Segment, error) {
 	l.mu.Lock()
 	h := l.holes[q.Table]
-	if h == nil {
+	if h == nil || q.Where != "" { // a part of a table does not fill it
 		l.mu.Unlock()
 		return nil, nil
 	}
