@@ -72,7 +72,6 @@ func TestVerifyMariaDBKeys(t *testing.T) {
 }
 
 func TestVerifyMariaDBUnderLoad(t *testing.T) {
-	t.Parallel()
 	maria, s, file := mariaScene(t, "shop.busy")
 	maria.Exec(t, "", "CREATE DATABASE shop; USE shop; CREATE TABLE shop.busy (id int PRIMARY KEY, v int, pad text);"+
 		"INSERT INTO shop.busy SELECT seq, 0, REPEAT('x', 50) FROM seq_1_to_2000")

@@ -218,7 +218,6 @@ sink "postgres" "copy" {
 
 // TestVerifyUnderLoad: while a pipeline runs and writers write, nothing differs that does not.
 func TestVerifyUnderLoad(t *testing.T) {
-	t.Parallel()
 	s := verifyScene(t, pipetest.Postgres(t))
 	pipetest.Exec(t, s.source, "CREATE TABLE busy (id int PRIMARY KEY, v int, pad text)",
 		"INSERT INTO busy SELECT i, 0, repeat('x', 50) FROM generate_series(1, 3000) i")

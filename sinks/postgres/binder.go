@@ -27,6 +27,7 @@ type binder struct {
 
 	settlements map[string]*settlement // by the source's address
 	latest      map[*target]*pipeline.Schema
+	filling     func(pipeline.Stream) bool // whether a snapshot of the stream's source is open
 }
 
 // maxPlans bounds how many versions of tables are remembered.

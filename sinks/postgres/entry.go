@@ -26,16 +26,22 @@ type entries struct {
 // take reads what a batch of an entry's stream says, and returns whether it is the last one of its source
 // that is done.
 func (e *entries) take(b *pipeline.Batch) (last bool) {
-	if len(b.Marks) == 0 {
+	pos, ok := b.Last()
+	if !ok {
 		return false
 	}
-	entry, err := snapshot.ParseEntry("", b.Marks[len(b.Marks)-1].Pos)
-	if err != nil { // forgotten, or not ours to read
+	return e.note(b.Stream, pos)
+}
+
+// note is take for a position, "" where the stream is forgotten.
+func (e *entries) note(stream pipeline.Stream, pos pipeline.Position) (last bool) {
+	entry, err := snapshot.ParseEntry("", pos)
+	if pos != "" && err != nil { // not ours to read
 		return false
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	source := address(b.Stream)
+	source := address(stream)
 	if e.open == nil {
 		e.open = map[string]map[pipeline.Stream]bool{}
 	}
@@ -43,10 +49,10 @@ func (e *entries) take(b *pipeline.Batch) (last bool) {
 		if e.open[source] == nil {
 			e.open[source] = map[pipeline.Stream]bool{}
 		}
-		e.open[source][b.Stream] = true
+		e.open[source][stream] = true
 		return false
 	}
-	delete(e.open[source], b.Stream)
+	delete(e.open[source], stream)
 	return len(e.open[source]) == 0
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/pipetest"
+	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 )
 
 // indexNames lists the indexes of all tables in public, keys left out.
@@ -101,6 +102,35 @@ func TestIndexesAmongChanges(t *testing.T) {
 		if have := catalogue(t, dsn, table); have != "p primary (id), unique (email), index (bio)" {
 			t.Errorf("%s: %s", table, have)
 		}
+	}
+}
+
+// TestIndexesWaitForSnapshots: while a snapshot is open, two rows may have the value of a unique index, one
+// of them still to be read. Indexes are made when the last one is done, also after a restart.
+func TestIndexesWaitForSnapshots(t *testing.T) {
+	dsn := pg.Database(t)
+	s, _ := feedTables()
+	entry := func(version int, status snapshot.Status) *pipeline.Batch {
+		b := &pipeline.Batch{Stream: "source.test/table/public.users"}
+		b.Mark(pipeline.Position(fmt.Sprintf(`%016X/{"status":%q}`, version, status)))
+		return b
+	}
+	change := func(pos, id int, email string) *pipeline.Batch {
+		p := pipetest.Position(pos)
+		return pipetest.NewBatch(s).Tx(p, 0).Insert(id, email, "").Mark(p).Batch()
+	}
+	sink := start(t, configure(t, dsn, "load {}"))
+	mustWrite(t, sink, entry(1, snapshot.Running), change(1, 1, "a"), change(2, 2, "a"))
+	if have := catalogue(t, dsn, "users"); have != "p primary (id)" {
+		t.Errorf("while a snapshot is open: %s", have)
+	}
+	sink.Close()
+	sink = start(t, configure(t, dsn, "load {}"))
+	mustWrite(t, sink, change(3, 3, "a"))
+	fix := pipetest.NewBatch(s).Tx(pipetest.Position(4), 0).Update(nil, 1, "b", "").Update(nil, 2, "c", "")
+	mustWrite(t, sink, fix.Mark(pipetest.Position(4)).Batch(), entry(2, snapshot.Done))
+	if have := catalogue(t, dsn, "users"); have != "p primary (id), unique (email), index (bio)" {
+		t.Errorf("after it: %s", have)
 	}
 }
 

@@ -23,6 +23,8 @@ type Load struct {
 	Unlogged     bool
 	DeferIndexes bool
 	Workers      int
+
+	late bool // the table is made among changes while a snapshot is open: indexes wait for its end
 }
 
 // describe describes the block.
@@ -60,13 +62,13 @@ func isChunk(stream pipeline.Stream) bool {
 
 // bulk returns how a target is loaded that is made for a row of a stream; nil: as any other table.
 // A table of several sources is never loaded this way: one may stream while the other still loads. A table
-// whose rows come among changes has its key and its indexes from the start.
+// whose rows come among changes has its key from the start, and its indexes unless a snapshot is open.
 func (b *binder) bulk(stream pipeline.Stream, r *pipeline.Row) *Load {
 	l := b.cfg.Load
 	if l == nil || b.cfg.Merge {
 		return nil
 	}
-	now := &Load{Method: l.Method}
+	now := &Load{Method: l.Method, late: b.filling(stream)}
 	if l.Method == methodUpsert || !isChunk(stream) || !loads(r) {
 		return now
 	}
@@ -93,7 +95,7 @@ func (b *binder) steps(n name, source string, l *Load, s *pipeline.Schema, index
 		add(step{Verb: stepKey, Columns: columnList(s, s.Key)})
 	}
 	for _, st := range indexes {
-		if l.DeferIndexes {
+		if l.DeferIndexes || l.late {
 			add(st)
 		}
 	}
@@ -147,7 +149,7 @@ func (b *binder) indexSQL(n name, source string, l *Load, s *pipeline.Schema, ta
 	var sql strings.Builder
 	indexes := b.indexes(n, s, taken)
 	for _, x := range indexes {
-		if !l.DeferIndexes {
+		if !l.DeferIndexes && !l.late {
 			sql.WriteString(x.sql() + "; ")
 		}
 	}

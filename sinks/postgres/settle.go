@@ -12,8 +12,9 @@ import (
 
 // settlement is whether what a source's loads left to be done is done.
 type settlement struct {
-	mu     sync.Mutex // held while it is being done
-	done   bool
+	mu     sync.Mutex  // held while it is being done
+	keyed  bool        // tables are durable and have their keys
+	done   bool        // and all else
 	began  atomic.Bool // no table is made for its load any more
 	looked atomic.Bool // nothing was left when a position came without changes
 }
@@ -29,18 +30,14 @@ const (
 // the last of its snapshots counts as done, or a position of its changes is stored after rows. A position
 // without changes that comes before the first row of the snapshot ends nothing: changes is false for it.
 // now says that this call did it.
-func (b *binder) settle(ctx context.Context, stream pipeline.Stream, changes bool) (now bool, err error) {
-	source := address(stream)
-	b.mu.Lock()
-	s := b.settlements[source]
-	if s == nil {
-		s = &settlement{}
-		b.settlements[source] = s
-	}
-	b.mu.Unlock()
+//
+// While a snapshot is open, which whole denies, no more is done than changes need: rows that are still to
+// be read may leave one there with a value that belongs to another now, and a unique index would refuse that.
+func (b *binder) settle(ctx context.Context, stream pipeline.Stream, changes, whole bool) (now bool, err error) {
+	source, s := address(stream), b.settlement(stream)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.done || !changes && s.looked.Load() {
+	if s.done || s.keyed && !whole || !changes && s.looked.Load() {
 		return false, nil
 	}
 	if changes {
@@ -60,7 +57,7 @@ func (b *binder) settle(ctx context.Context, stream pipeline.Stream, changes boo
 		return false, nil
 	}
 	s.began.Store(true)
-	if err := b.finish(ctx, c, todo); err != nil {
+	if err := b.finish(ctx, c, todo, whole); err != nil {
 		return false, err
 	}
 	b.mu.Lock()
@@ -70,8 +67,27 @@ func (b *binder) settle(ctx context.Context, stream pipeline.Stream, changes boo
 			return false, err
 		}
 	}
-	s.done = true
+	s.keyed, s.done = true, whole
 	return true, nil
+}
+
+func (b *binder) settlement(stream pipeline.Stream) *settlement {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.settlements[address(stream)]
+	if s == nil {
+		s = &settlement{}
+		b.settlements[address(stream)] = s
+	}
+	return s
+}
+
+// unsettle says that the last open snapshot of a source ended: what its tables were denied is to be done.
+func (b *binder) unsettle(stream pipeline.Stream) {
+	s := b.settlement(stream)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done = false
 }
 
 // settleTarget does what is left of one target's load. The binder's lock is held.
@@ -85,7 +101,7 @@ func (b *binder) settleTarget(ctx context.Context, t *target) error {
 	if err != nil {
 		return err
 	}
-	if err := b.finish(ctx, c, todo); err != nil {
+	if err := b.finish(ctx, c, todo, true); err != nil {
 		return err
 	}
 	return b.refresh(ctx, c, t)
@@ -121,8 +137,8 @@ func (b *binder) builder(ctx context.Context) (*conn, error) {
 	return c, nil
 }
 
-// finish does steps, verb after verb, those of one verb side by side.
-func (b *binder) finish(ctx context.Context, c *conn, todo []step) error {
+// finish does steps, verb after verb, those of one verb side by side: all, or those that changes need.
+func (b *binder) finish(ctx context.Context, c *conn, todo []step, whole bool) error {
 	if len(todo) == 0 {
 		return nil
 	}
@@ -130,7 +146,11 @@ func (b *binder) finish(ctx context.Context, c *conn, todo []step) error {
 	if b.cfg.Load != nil {
 		workers = b.cfg.Load.Workers
 	}
-	for _, verbs := range [][]string{{stepLogged}, {stepKey}, {stepUnique, stepIndex}, {stepAnalyze}} {
+	order := [][]string{{stepLogged}, {stepKey}, {stepUnique, stepIndex}, {stepAnalyze}}
+	if !whole {
+		order = order[:2]
+	}
+	for _, verbs := range order {
 		var now []step
 		for _, st := range todo {
 			if slices.Contains(verbs, st.Verb) {

@@ -51,6 +51,7 @@ func (c *Config) Open(ctx context.Context, env spec.Env) (pipeline.Sink, error) 
 	s.binder = &binder{cfg: c, log: env.Log, state: s.state, admin: admin, name: session,
 		targets: map[name]*target{}, settlements: map[string]*settlement{},
 		plans: map[*pipeline.Schema]*plan{}, latest: map[*target]*pipeline.Schema{}}
+	s.binder.filling = s.entries.loading
 	return s, nil
 }
 
@@ -70,6 +71,11 @@ func (s *Sink) Checkpoint(ctx context.Context) (pipeline.Checkpoint, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.kept, s.volatile = kept, volatile
+	for stream, pos := range kept {
+		if isEntry(stream) {
+			s.entries.note(stream, pos)
+		}
+	}
 	return kept.Clone(), nil
 }
 
@@ -144,17 +150,18 @@ func (s *Sink) settle(ctx context.Context, b *pipeline.Batch) error {
 		if !s.entries.take(b) {
 			return nil
 		}
-		return s.settled(ctx, b.Stream, true)
+		s.binder.unsettle(b.Stream)
+		return s.settled(ctx, b.Stream, true, true)
 	}
-	changes := len(b.Rows) > 0
-	if !changes && s.entries.loading(b.Stream) {
+	changes, whole := len(b.Rows) > 0, !s.entries.loading(b.Stream)
+	if !changes && !whole {
 		return nil
 	}
-	return s.settled(ctx, b.Stream, changes)
+	return s.settled(ctx, b.Stream, changes, whole)
 }
 
-func (s *Sink) settled(ctx context.Context, stream pipeline.Stream, changes bool) error {
-	now, err := s.binder.settle(ctx, stream, changes)
+func (s *Sink) settled(ctx context.Context, stream pipeline.Stream, changes, whole bool) error {
+	now, err := s.binder.settle(ctx, stream, changes, whole)
 	if now {
 		s.durable(address(stream))
 	}
