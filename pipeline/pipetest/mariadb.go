@@ -27,6 +27,9 @@ func RunWithMariaDB(m *testing.M, srv **Maria, settings ...string) int {
 	}
 	*srv = &Maria{MariaDB: s}
 	code := m.Run()
+	if code != 0 {
+		fmt.Fprintf(os.Stderr, "the end of MariaDB's log:\n%s\n", s.Log())
+	}
 	if err := s.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

@@ -33,6 +33,9 @@ func RunWithPostgres(m *testing.M, srv **PG, settings ...string) int {
 	}
 	*srv = &PG{Postgres: p}
 	code := m.Run()
+	if code != 0 {
+		fmt.Fprintf(os.Stderr, "the end of PostgreSQL's log:\n%s\n", p.Log())
+	}
 	if err := p.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
