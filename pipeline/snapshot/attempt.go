@@ -15,6 +15,11 @@ const chunkPrefix = "chunk/"
 // is forgotten once the stream of changes has a position.
 const AttemptStream pipeline.Stream = chunkPrefix + "attempt"
 
+// KeptStream is the local name of the stream whose position tells how far each stream of the attempt was
+// when the ledger was saved last. A sink may lose chunks that it had (an UNLOGGED table after a crash of its
+// server), and with them the positions of their streams: then the ledger says too much.
+const KeptStream pipeline.Stream = chunkPrefix + "kept"
+
 // maxStreams bounds what a saved position may claim.
 const maxStreams = 1 << 16
 
@@ -111,6 +116,7 @@ func Left(cp pipeline.Checkpoint) []pipeline.Stream {
 		for _, s := range a.All() {
 			add(s)
 		}
+		add(KeptStream)
 	}
 	for _, s := range cp.Streams() {
 		if s != AttemptStream && strings.HasPrefix(string(s), chunkPrefix) {

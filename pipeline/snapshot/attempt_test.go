@@ -33,7 +33,7 @@ func TestAttempt(t *testing.T) {
 func TestLeft(t *testing.T) {
 	a := Attempt{ID: "1A-0", Streams: 2}
 	cp := pipeline.Checkpoint{AttemptStream: a.Position(), "chunk/1A-0/0001": "1", "chunk/old": "done", "wal": "7"}
-	want := []pipeline.Stream{"chunk/1A-0/0000", "chunk/1A-0/0001", "chunk/old"}
+	want := []pipeline.Stream{"chunk/1A-0/0000", "chunk/1A-0/0001", KeptStream, "chunk/old"}
 	if diff := cmp.Diff(want, Left(cp)); diff != "" {
 		t.Error(diff)
 	}

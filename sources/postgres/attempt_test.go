@@ -72,6 +72,7 @@ type targetSink struct {
 	t      *testing.T
 	strict bool
 	to     *target
+	all    func() bool // every target's entry says that the table is complete
 
 	open sync.Mutex
 	kept pipeline.Checkpoint
@@ -129,8 +130,8 @@ func (s *targetSink) commit(b *pipeline.Batch) error {
 	})
 }
 
-// filled reports whether the table's entry says that it is complete: until then changes come of rows that
-// are not there yet, and rows that were written are read beside the stream again.
+// filled reports whether the table's entry says that it is complete. Until all say so changes come of rows
+// that are not there yet, and rows that were written are read beside the stream again.
 func (to *target) filled() bool {
 	e, err := snapshot.ParseEntry("public.a", to.cp["source.test/table/public.a"])
 	return err == nil && e.Status == snapshot.Done
@@ -153,7 +154,7 @@ func (s *targetSink) change(stream pipeline.Stream, r *pipeline.Row) func() {
 	return func() {
 		_, there := s.to.rows[id]
 		s.to.streamed = s.to.streamed || op != pipeline.Read
-		exact := s.to.filled() || op == pipeline.Insert || op == pipeline.Read && strings.Contains(string(stream), "/chunk/")
+		exact := s.all() || op == pipeline.Insert || op == pipeline.Read && strings.Contains(string(stream), "/chunk/")
 		if s.strict && exact && there != (op == pipeline.Update || op == pipeline.Delete) {
 			s.t.Errorf("%s of %d, which is there: %v", op, id, there)
 		}
@@ -200,7 +201,7 @@ func (w *world) live(l *life, done func() bool) error {
 		Sources: []engine.SourceNode{{Address: "source.test", Source: open(w, w.config)}},
 		Limits:  engine.Limits{Rows: 30, SaveEvery: 5 * time.Millisecond, Grace: time.Second}}
 	add := func(name string, to *target, strict bool) {
-		s := &targetSink{life: l, t: w.T, strict: strict, to: to, kept: to.cp.Clone(),
+		s := &targetSink{life: l, t: w.T, strict: strict, to: to, all: w.filled, kept: to.cp.Clone(),
 			held: map[pipeline.Stream][]func(){}}
 		var k pipeline.Sink = s
 		if strict {
@@ -265,8 +266,13 @@ func (w *world) change(n int) {
 func (w *world) ended(l *life, left int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ok := func(to *target) bool { return to.filled() && chunksLeft(to) <= left }
-	return (w.keeper == nil || ok(w.keeper)) && (w.plain == nil || ok(w.store))
+	ok := func(to *target) bool { return chunksLeft(to) <= left }
+	return w.filled() && (w.keeper == nil || ok(w.keeper)) && (w.plain == nil || ok(w.store))
+}
+
+// filled reports whether all that is kept says that the table is complete.
+func (w *world) filled() bool {
+	return (w.keeper == nil || w.keeper.filled()) && (w.plain == nil || w.store.filled())
 }
 
 // settle runs a process until every target is equal to the table and the snapshot has ended: rows that are

@@ -42,7 +42,7 @@ func (r *runner) copyAt(ctx context.Context, m made, wanted []*table, from pipel
 	if err := out.Drain(ctx, walStream); err != nil {
 		return err
 	}
-	return snapshot.ForgetAttempt(ctx, out, append(used, keptStream))
+	return snapshot.ForgetAttempt(ctx, out, append(used, snapshot.KeptStream))
 }
 
 // markStart gives the stream its first position.

@@ -13,11 +13,6 @@ import (
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 )
 
-// keptStream is the local name of the stream whose position tells how far each stream of the attempt was
-// when the ledger was saved last. A sink may lose chunks that it had (an UNLOGGED table after a crash of its
-// server), and with them the positions of their streams: then the ledger says too much.
-const keptStream pipeline.Stream = "chunk/kept"
-
 // The pause between two saves of what an initial snapshot has read: a multiple of what the last one took,
 // within bounds.
 const (
@@ -226,7 +221,7 @@ func (k *initialKeeper) done(c *readChunk) {
 
 // tell saves how far the streams are, before the ledger speaks of what is on them.
 func (k *initialKeeper) tell(ctx context.Context) error {
-	b, err := k.out.New(ctx, keptStream)
+	b, err := k.out.New(ctx, snapshot.KeptStream)
 	if err != nil {
 		return err
 	}
@@ -235,7 +230,7 @@ func (k *initialKeeper) tell(ctx context.Context) error {
 	if err := k.out.Emit(b); err != nil {
 		return err
 	}
-	return k.out.Drain(ctx, keptStream)
+	return k.out.Drain(ctx, snapshot.KeptStream)
 }
 
 // keptPosition renders how many chunks are durable on each stream of an attempt.
@@ -249,7 +244,7 @@ func keptPosition(version uint64, a snapshot.Attempt, reached []int) pipeline.Po
 
 // whole reports whether all chunks that the ledger may speak of are still there.
 func whole(from pipeline.Checkpoint, a snapshot.Attempt) bool {
-	kept, ok := from[keptStream]
+	kept, ok := from[snapshot.KeptStream]
 	if !ok {
 		return true // the ledger speaks of none
 	}

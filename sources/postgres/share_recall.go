@@ -12,7 +12,7 @@ import (
 
 // recallShare brings the ledger up to what every sink has of a shared snapshot whose leader is gone: that
 // one's ledger lags behind what helpers, and itself, had just finished. Which rows a chunk had the board
-// tells, that they are there the positions. What is relied on is told on keptStream, as the leader does.
+// tells, that they are there the positions. What is relied on is told on snapshot.KeptStream, as the leader does.
 func (r *runner) recallShare(ctx context.Context, from pipeline.Checkpoint, out pipeline.Output) error {
 	a, err := snapshot.ParseAttempt(from[snapshot.AttemptStream])
 	if err != nil || !a.Shared || r.source.board == nil {
@@ -56,11 +56,11 @@ func tellShare(ctx context.Context, a snapshot.Attempt, from pipeline.Checkpoint
 			k.reached[n] = 1
 		}
 	}
-	if parts := strings.Split(string(from[keptStream]), "/"); len(parts) == 3 {
+	if parts := strings.Split(string(from[snapshot.KeptStream]), "/"); len(parts) == 3 {
 		version, err := strconv.ParseUint(parts[1], 16, 64)
 		if err != nil {
 			return failed(pipeline.Environment, "Was it written by a newer version of pipe?", "position %q of %s: %w",
-				from[keptStream], keptStream, err)
+				from[snapshot.KeptStream], snapshot.KeptStream, err)
 		}
 		k.version = version
 	}
