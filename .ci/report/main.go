@@ -1,5 +1,6 @@
-// Command report reads the output of go test -json and prints one line for each package as it ends,
-// the output of what failed, and a sum. It exits 1 when a test failed or was skipped: a test of this
+// Command report reads the output of go test -json and prints one line for each package as it ends
+// with the output of what failed; at the end, where it is found first, once more what tells most of
+// each failure, the names, and a sum. It exits 1 when a test failed or was skipped: a test of this
 // project that cannot run here has to say so by failing.
 package main
 
@@ -14,8 +15,11 @@ import (
 	"time"
 )
 
-// maxLine bounds one line of go test's output.
+// maxLine bounds one line of go test's output, in bytes.
 const maxLine = 16 << 20
+
+// shownLine bounds what is shown of a line where something failed.
+const shownLine = 2000
 
 // event is one line of go test -json.
 type event struct {
@@ -30,7 +34,14 @@ type report struct {
 	passed  map[string]int      // tests by package
 	skipped []string
 	failed  []string
+	ends    []ending // one of each failure that has something to say
 	tests   int
+}
+
+// ending is what the end of the report says again of a failure.
+type ending struct {
+	name  string
+	lines []string
 }
 
 func main() {
@@ -70,7 +81,7 @@ func (r *report) ended(key string, e event) {
 	name := strings.TrimSpace(e.Package + " " + e.Test)
 	if e.Action == "fail" {
 		r.failed = append(r.failed, name)
-		r.show(key, name)
+		r.show(name, r.output[key], e.Test == "")
 	}
 	delete(r.output, key)
 	if e.Test == "" {
@@ -88,11 +99,24 @@ func (r *report) ended(key string, e event) {
 	}
 }
 
-// show prints the output of what failed.
-func (r *report) show(key, name string) {
+// show prints the output of what failed, and keeps the best of it for the end: that of packages,
+// which is their servers' logs, before that of tests.
+func (r *report) show(name string, output []string, isPackage bool) {
 	fmt.Fprintf(r.out, "---- %s\n", name)
-	for _, s := range r.output[key] {
-		fmt.Fprint(r.out, s)
+	for _, line := range unhealthy(lines(output, shownLine)) {
+		fmt.Fprintln(r.out, line)
+	}
+	last := digestLines
+	if isPackage {
+		last = digestPackage
+	}
+	end := ending{name, digest(output, last)}
+	switch {
+	case len(end.lines) == 0: // a test that failed by a part of it
+	case isPackage:
+		r.ends = slices.Insert(r.ends, 0, end)
+	default:
+		r.ends = append(r.ends, end)
 	}
 }
 
@@ -100,6 +124,13 @@ func (r *report) show(key, name string) {
 func (r *report) sum(took time.Duration) int {
 	slices.Sort(r.failed)
 	slices.Sort(r.skipped)
+	for i, end := range r.ends {
+		if i == digestFailed {
+			fmt.Fprintf(r.out, "\n---- and %d more, further up\n", len(r.ends)-i)
+			break
+		}
+		fmt.Fprintf(r.out, "\n---- again: %s\n%s\n", end.name, strings.Join(end.lines, "\n"))
+	}
 	for _, name := range r.failed {
 		fmt.Fprintln(r.out, "failed: ", name)
 	}

@@ -25,7 +25,7 @@ func ApacheKafka(t testing.TB, settings ...string) *server.Apache {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the end of Apache Kafka's log:\n%s", k.Log())
+			t.Logf("Apache Kafka complained:\n%s", complaints(k.Log()))
 		}
 		if err := k.Close(); err != nil {
 			t.Error(err)
@@ -54,7 +54,7 @@ func Apicurio(t testing.TB) string {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the end of Apicurio Registry's log:\n%s", a.Log())
+			t.Logf("Apicurio Registry complained:\n%s", complaints(a.Log()))
 		}
 		if err := a.Close(); err != nil {
 			t.Error(err)

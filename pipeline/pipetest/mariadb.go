@@ -28,7 +28,7 @@ func RunWithMariaDB(m *testing.M, srv **Maria, settings ...string) int {
 	*srv = &Maria{MariaDB: s}
 	code := m.Run()
 	if code != 0 {
-		fmt.Fprintf(os.Stderr, "the end of MariaDB's log:\n%s\n", s.Log())
+		fmt.Fprintf(os.Stderr, "MariaDB complained:\n%s\n", complaints(s.Log()))
 	}
 	if err := s.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -37,8 +37,8 @@ func RunWithMariaDB(m *testing.M, srv **Maria, settings ...string) int {
 	return code
 }
 
-// MariaDB starts a server for one test; it is stopped when the test ends, and the end of its
-// log is shown if the test failed.
+// MariaDB starts a server for one test; it is stopped when the test ends, and what it complained of
+// is shown if the test failed.
 func MariaDB(t testing.TB, settings ...string) *Maria {
 	t.Helper()
 	s, err := server.StartMariaDB(t.Context(), server.MariaDBConfig{Settings: settings})
@@ -47,7 +47,7 @@ func MariaDB(t testing.TB, settings ...string) *Maria {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the end of MariaDB's log:\n%s", s.Log())
+			t.Logf("MariaDB complained:\n%s", complaints(s.Log()))
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)

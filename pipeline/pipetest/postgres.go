@@ -34,7 +34,7 @@ func RunWithPostgres(m *testing.M, srv **PG, settings ...string) int {
 	*srv = &PG{Postgres: p}
 	code := m.Run()
 	if code != 0 {
-		fmt.Fprintf(os.Stderr, "the end of PostgreSQL's log:\n%s\n", p.Log())
+		fmt.Fprintf(os.Stderr, "PostgreSQL complained:\n%s\n", complaints(p.Log()))
 	}
 	if err := p.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -44,7 +44,7 @@ func RunWithPostgres(m *testing.M, srv **PG, settings ...string) int {
 }
 
 // Postgres starts a server for one test, with settings as in RunWithPostgres; it is stopped when
-// the test ends, and the end of its log is shown if the test failed.
+// the test ends, and what it complained of is shown if the test failed.
 func Postgres(t testing.TB, settings ...string) *PG {
 	t.Helper()
 	p, err := server.StartPostgres(t.Context(), server.PostgresConfig{Settings: settings})
@@ -53,7 +53,7 @@ func Postgres(t testing.TB, settings ...string) *PG {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the end of PostgreSQL's log:\n%s", p.Log())
+			t.Logf("PostgreSQL complained:\n%s", complaints(p.Log()))
 		}
 		if err := p.Close(); err != nil {
 			t.Error(err)
