@@ -108,3 +108,14 @@ type Store interface {
 	// Close releases the lock that keeps a second process out.
 	Close() error
 }
+
+// Leased is a Store whose pipeline another process takes over when this one gives no sign of life for too
+// long: a process that was held up must write nothing more.
+type Leased interface {
+	Store
+	// Held returns nil where the pipeline is this process's, and ErrFenced once another one has it. It is
+	// called before each Write and asks nobody, unless signs of life are overdue: then it gives one first.
+	Held(ctx context.Context) error
+	// Lost is closed once another process is known to have the pipeline.
+	Lost() <-chan struct{}
+}

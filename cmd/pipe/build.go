@@ -29,6 +29,8 @@ type builder struct {
 	// helping, unless nil, is called with an engine that helps another process, before it runs, and with nil
 	// after it.
 	helping func(*engine.Engine)
+	// standing, unless nil, is called with each process that has the pipeline while this one waits for it.
+	standing func(checkpoint.Holding)
 }
 
 // graph returns a graph without components.
@@ -134,6 +136,7 @@ func (b *builder) store(ctx context.Context) (pipeline.Store, error) {
 		return nil, nil
 	case "postgres":
 		server := stateServer(s, b.log)
+		server.Standing = b.standing
 		stop := b.assist(ctx, server)
 		p, err := checkpoint.OpenPostgres(ctx, server)
 		stop()

@@ -20,6 +20,7 @@ type controlled struct {
 
 	mu       sync.Mutex // guards the following
 	phase    control.Phase
+	leader   *control.Leader         // while this process waits for the pipeline
 	engine   *engine.Engine          // that runs, or ran last; nil before the first
 	changed  chan struct{}           // closed when the above change
 	before   map[string]control.Node // figures of the engines before, by address
@@ -34,10 +35,23 @@ func newControlled(b *builder) *controlled {
 		changed: make(chan struct{}), before: map[string]control.Node{}}
 }
 
+// leads says that an engine is about to run that has the pipeline.
+func (c *controlled) leads(e *engine.Engine) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leader = nil
+	c.begin(e)
+}
+
 // began says that an engine is about to run.
 func (c *controlled) began(e *engine.Engine) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.begin(e)
+}
+
+// begin is called with mu held.
+func (c *controlled) begin(e *engine.Engine) {
 	if c.engine != nil {
 		s := c.engine.Stats()
 		c.before, c.lastSave = c.total(s), c.savedAt(s)
@@ -118,7 +132,7 @@ func (c *controlled) Status() control.Status {
 	defer c.mu.Unlock()
 	out := control.Status{
 		Pipeline: c.config.Settings.Name, Version: buildOf().Version, PID: os.Getpid(), Started: c.started,
-		Phase: c.phase, Restarts: c.restarts, Failure: c.failure,
+		Phase: c.phase, Leader: c.leader, Restarts: c.restarts, Failure: c.failure,
 	}
 	var s engine.Stats
 	if c.engine != nil {

@@ -38,6 +38,9 @@ type order struct {
 
 // Snapshot implements control.Pipeline.
 func (c *controlled) Snapshot(ctx context.Context, q control.SnapshotRequest) (control.Accepted, error) {
+	if err := c.refused(); err != nil {
+		return control.Accepted{}, err
+	}
 	o, err := c.order(ctx, q)
 	if err != nil {
 		return control.Accepted{}, err
@@ -75,6 +78,9 @@ func (c *controlled) order(ctx context.Context, q control.SnapshotRequest) (*ord
 
 // Cancel implements control.Pipeline.
 func (c *controlled) Cancel(ctx context.Context, q control.CancelRequest) (control.Accepted, error) {
+	if err := c.refused(); err != nil {
+		return control.Accepted{}, err
+	}
 	o, err := c.cancelOrder(ctx, q)
 	if err != nil {
 		return control.Accepted{}, err

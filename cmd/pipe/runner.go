@@ -53,7 +53,7 @@ func (r *runner) runScratched(ctx context.Context) error {
 // run runs until ctx ends or everything was read.
 func (r *runner) run(ctx context.Context) error {
 	r.control = newControlled(&r.builder)
-	r.helping = r.helps
+	r.helping, r.standing = r.helps, r.control.waits
 	server, err := r.listen()
 	if err != nil {
 		return err
@@ -101,7 +101,7 @@ func (r *runner) supervise(ctx context.Context) error {
 		e, err := r.build(ctx)
 		if err == nil {
 			r.running.Store(e)
-			r.control.began(e)
+			r.control.leads(e)
 		}
 		return e, err
 	})

@@ -10,7 +10,6 @@ import (
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/checkpoint"
-	"github.com/pipe-cdc/pipe/pipeline/control"
 	"github.com/pipe-cdc/pipe/pipeline/engine"
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 )
@@ -142,17 +141,10 @@ func (b *builder) help(ctx context.Context, boards *checkpoint.Boards, found map
 func (r *runner) helps(e *engine.Engine) {
 	r.running.Store(e)
 	if e == nil {
-		r.control.standing()
+		r.control.stands()
 		return
 	}
 	r.control.began(e)
-}
-
-// standing says that no engine runs, and that nothing has failed.
-func (c *controlled) standing() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.enter(control.Starting)
 }
 
 // auxiliary makes a graph's sources those that help, and its sinks those that assist.

@@ -76,17 +76,24 @@ func (t *target) find(ctx context.Context) error {
 
 // holder says who holds the state of a pipeline whose socket does not answer, "" where nobody does or
 // the state does not tell.
-func (t *target) holder() (string, error) {
+func (t *target) holder(ctx context.Context) (string, error) {
 	s := t.config.Settings
-	if s.State.Kind != "file" {
-		return "", nil
+	switch s.State.Kind {
+	case "file":
+		return checkpoint.Holder(s.State.Path, s.Name)
+	case "postgres":
+		h, ok, err := checkpoint.PeekHolder(ctx, stateServer(s, discardLog()))
+		if err != nil || !ok {
+			return "", err
+		}
+		return "process " + h.Owner, nil
 	}
-	return checkpoint.Holder(s.State.Path, s.Name)
+	return "", nil
 }
 
 // free refuses to begin a second process where one has the state, but cannot be asked.
-func (t *target) free() error {
-	holder, err := t.holder()
+func (t *target) free(ctx context.Context) error {
+	holder, err := t.holder(ctx)
 	if err != nil || holder == "" {
 		return err
 	}

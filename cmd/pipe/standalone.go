@@ -27,8 +27,8 @@ func discardLog() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // snapshotAlone runs a pipeline that does not run, until what is asked for is done and everything
 // committed before is delivered.
 func snapshotAlone(cmd *cobra.Command, t *target, w wish) error {
-	if err := t.free(); err != nil {
-		return err
+	if err := t.free(cmd.Context()); err != nil {
+		return asked(err)
 	}
 	o := outputOf(cmd)
 	r := newRunner(o, t.config, "text")
@@ -128,7 +128,7 @@ func (r *runner) watchStandby(ctx context.Context, cancel context.CancelCauseFun
 	for pauseFor(ctx, waitEvery) {
 		status := r.control.Status()
 		standby := ""
-		if status.Phase == control.Starting {
+		if status.Phase == control.Starting || status.Leader != nil {
 			standby = "state" // which waits for its lease
 		}
 		for _, s := range status.Sources {

@@ -58,8 +58,8 @@ func status(cmd *cobra.Command, args []string) error {
 		}
 		return err
 	}
-	if shown.Holder, err = t.holder(); err != nil {
-		return err
+	if shown.Holder, err = t.holder(cmd.Context()); err != nil {
+		return asked(err)
 	}
 	if shown.Stored, err = readStored(cmd.Context(), t.config); err != nil {
 		return asked(err)

@@ -19,38 +19,49 @@ import (
 // whose host is cut off while the server keeps its session, is succeeded after the lease. The clock is
 // the server's.
 
-// errOwned says who has the pipeline.
-type errOwned struct {
-	owner string
-	since string
+// Holding says who has a pipeline.
+type Holding struct {
+	Owner string    // "host:pid"
+	Since time.Time // by the server's clock
 }
 
+func holdingOf(owner, micros string) Holding {
+	return Holding{owner, time.UnixMicro(parsed(micros)).UTC()}
+}
+
+// errOwned is the error of who cannot have the pipeline.
+type errOwned struct{ Holding }
+
 func (e *errOwned) Error() string {
-	return "process " + e.owner + " has the pipeline since " + e.since
+	return "process " + e.Owner + " has the pipeline since " + e.Since.Format("2006-01-02 15:04:05 MST")
 }
 
 // own takes the pipeline, waiting for it where that is wanted, and returns the session that holds the
-// lock. On an error conn is closed.
-func (s *Server) own(ctx context.Context, conn *pgconn.PgConn) (*pgconn.PgConn, int64, error) {
-	told := ""
+// lock, with the time before it was taken. On an error conn is closed.
+func (s *Server) own(ctx context.Context, conn *pgconn.PgConn) (*pgconn.PgConn, int64, time.Time, error) {
+	var told Holding
 	for {
+		began := time.Now()
 		epoch, err := s.take(ctx, conn)
 		var owned *errOwned
 		switch {
 		case err == nil:
-			return conn, epoch, nil
+			return conn, epoch, began, nil
 		case !errors.As(err, &owned) || !s.Wait:
 			hangUp(conn)
-			return nil, 0, err
+			return nil, 0, began, err
 		}
-		if told != owned.owner {
-			s.Log.Info("standby: waiting for the pipeline", "owner", owned.owner, "since", owned.since)
-			told = owned.owner
+		if told != owned.Holding {
+			told = owned.Holding
+			s.Log.Info("standby: waiting for the pipeline", "owner", told.Owner, "since", told.Since)
+			if s.Standing != nil {
+				s.Standing(told)
+			}
 		}
 		select {
 		case <-ctx.Done():
 			hangUp(conn)
-			return nil, 0, ctx.Err()
+			return nil, 0, began, ctx.Err()
 		case <-time.After(s.Lease / beatsInLease):
 		}
 	}
@@ -71,7 +82,7 @@ func (s *Server) take(ctx context.Context, conn *pgconn.PgConn) (epoch int64, er
 const (
 	enterSQL = `INSERT INTO STATE.lease (pipeline, epoch, owner, beat) VALUES ($1, 0, '', '-infinity')
 		ON CONFLICT (pipeline) DO NOTHING`
-	ownerSQL = `SELECT epoch, owner, to_char(taken_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS" UTC"'),
+	ownerSQL = `SELECT epoch, owner, (extract(epoch FROM taken_at) * 1000000)::bigint,
 		beat < clock_timestamp() - $2::bigint * interval '1 ms' FROM STATE.lease WHERE pipeline = $1 FOR UPDATE`
 	takeSQL = `UPDATE STATE.lease SET epoch = epoch + 1, owner = $2, taken_at = clock_timestamp(), beat = clock_timestamp()
 		WHERE pipeline = $1 RETURNING epoch`
@@ -100,7 +111,7 @@ func (s *Server) claim(ctx context.Context, conn *pgconn.PgConn) (int64, error) 
 		return 0, err
 	}
 	if !free && rows[0][3] != "t" {
-		return 0, &errOwned{owner: rows[0][1], since: rows[0][2]}
+		return 0, &errOwned{holdingOf(rows[0][1], rows[0][2])}
 	}
 	if rows, err = query(ctx, conn, s.sql(takeSQL), text(s.Pipeline), text(s.Owner)); err != nil {
 		return 0, err
@@ -118,15 +129,20 @@ func (s *Server) claim(ctx context.Context, conn *pgconn.PgConn) (int64, error) 
 
 // lock tries to take the lock of an epoch, for the session.
 func (s *Server) lock(ctx context.Context, conn *pgconn.PgConn, epoch int64) (bool, error) {
-	h := fnv.New32a()
-	h.Write([]byte(s.Schema + "\x00" + s.Pipeline))
-	rows, err := query(ctx, conn, "SELECT pg_try_advisory_lock($1::int, $2::int)", number(int64(int32(h.Sum32()))),
+	rows, err := query(ctx, conn, "SELECT pg_try_advisory_lock($1::int, $2::int)", number(int64(int32(s.lockClass()))),
 		number(int64(int32(epoch))))
 	return err == nil && rows[0][0] == "t", err
 }
 
-// beat gives signs of life until ctx ends, and leaves then, or until the pipeline has another owner, which
-// the next Save is told by the server. It closes the session that holds the lock.
+// lockClass is the first part of the keys of a pipeline's locks.
+func (s *Server) lockClass() uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(s.Schema + "\x00" + s.Pipeline)) // never fails
+	return h.Sum32()
+}
+
+// beat gives signs of life until ctx ends, and leaves then, or until the pipeline has another owner. It closes
+// the session that holds the lock.
 func (p *Postgres) beat(ctx context.Context, holder *pgconn.PgConn) {
 	h := &holding{Postgres: p, conn: holder, locked: true}
 	defer func() { hangUp(h.conn) }()
@@ -138,7 +154,6 @@ func (p *Postgres) beat(ctx context.Context, holder *pgconn.PgConn) {
 		case <-time.After(p.server.Lease / beatsInLease):
 		}
 		if err := h.renew(ctx); errors.Is(err, pipeline.ErrFenced) {
-			p.server.Log.Warn("another process has taken the pipeline")
 			return
 		} else if err != nil && ctx.Err() == nil {
 			p.server.Log.Warn("the lease could not be renewed", "error", p.server.explain(ctx, err))
@@ -166,8 +181,9 @@ func (h *holding) renew(ctx context.Context) error {
 		}
 		h.conn, h.locked = again, false
 	}
+	began := time.Now()
 	rows, err := query(within, h.conn, h.server.sql(beatSQL), text(h.server.Pipeline), number(h.epoch))
-	if err == nil && len(rows) == 0 {
+	if err == nil && h.held.told(len(rows) == 1, began) != nil {
 		return pipeline.ErrFenced
 	}
 	if err == nil && !h.locked { // the server may still keep the session that was lost
@@ -187,5 +203,3 @@ func (h *holding) leave() {
 		_, _ = query(ctx, h.conn, h.server.sql(leaveSQL), text(h.server.Pipeline), number(h.epoch)) // else the lease runs out
 	}
 }
-
-var _ pipeline.Store = (*Postgres)(nil)

@@ -38,3 +38,29 @@ func PeekPostgres(ctx context.Context, s Server) (cp pipeline.Checkpoint, made b
 	}
 	return cp, true, nil
 }
+
+const holderSQL = `SELECT owner, (extract(epoch FROM taken_at) * 1000000)::bigint FROM STATE.lease l WHERE pipeline = $1
+	AND beat >= clock_timestamp() - $2::bigint * interval '1 ms' AND EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory'
+	AND granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+	AND classid = $3::bigint::oid AND objid = (l.epoch & 4294967295)::oid AND objsubid = 2)`
+
+// PeekHolder returns who has a pipeline, as OpenPostgres would find it; ok is false where nobody does.
+func PeekHolder(ctx context.Context, s Server) (h Holding, ok bool, err error) {
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return h, false, s.explain(ctx, err)
+	}
+	defer hangUp(conn)
+	rows, err := query(ctx, conn, "SELECT to_regclass($1) IS NOT NULL", text(ident(s.Schema)+".lease"))
+	if err == nil && rows[0][0] == "t" {
+		rows, err = query(ctx, conn, s.sql(holderSQL), text(s.Pipeline), number(max(s.Lease, MinLease).Milliseconds()),
+			number(int64(s.lockClass())))
+		if err == nil && len(rows) == 1 {
+			return holdingOf(rows[0][0], rows[0][1]), true, nil
+		}
+	}
+	if err != nil {
+		err = s.explain(ctx, err)
+	}
+	return h, false, err
+}

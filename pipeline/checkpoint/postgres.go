@@ -24,6 +24,8 @@ type Server struct {
 	Wait     bool          // as a standby, until the owner is gone; otherwise a pipeline in use is an error
 	Owner    string        // "host:pid", for people
 	Log      *slog.Logger  // nil: none
+	// Standing, unless nil, is called by who waits, with each owner that it waits for.
+	Standing func(Holding)
 }
 
 // The bounds of a lease. A sign of life is given several times within it.
@@ -43,6 +45,7 @@ type Postgres struct {
 	epoch  int64
 	stop   context.CancelFunc
 	beats  sync.WaitGroup
+	held   *held
 
 	mu     sync.Mutex // guards the following
 	conn   *pgconn.PgConn
@@ -64,11 +67,11 @@ func OpenPostgres(ctx context.Context, s Server) (*Postgres, error) {
 		hangUp(conn)
 		return nil, s.explain(ctx, err)
 	}
-	holder, epoch, err := s.own(ctx, conn)
+	holder, epoch, taken, err := s.own(ctx, conn)
 	if err != nil {
 		return nil, s.explain(ctx, err)
 	}
-	p := &Postgres{server: s, epoch: epoch}
+	p := &Postgres{server: s, epoch: epoch, held: newHeld(taken)}
 	beating, stop := context.WithCancel(context.Background())
 	p.stop = stop
 	p.beats.Go(func() { p.beat(beating, holder) })
@@ -158,15 +161,13 @@ func (p *Postgres) save(ctx context.Context, cp pipeline.Checkpoint) error {
 	if err := p.connected(ctx); err != nil {
 		return err
 	}
+	began := time.Now()
 	rows, err := query(ctx, p.conn, p.server.sql(saveSQL), text(p.server.Pipeline), number(p.epoch),
 		array(gone), array(streams), array(positions))
 	if err != nil {
 		return err
 	}
-	if rows[0][0] != "1" {
-		return pipeline.ErrFenced
-	}
-	return nil
+	return p.held.told(rows[0][0] == "1", began)
 }
 
 // connected connects again where the session was lost. mu is held.

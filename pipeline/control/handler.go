@@ -46,7 +46,8 @@ func (s *Server) reads(mux *http.ServeMux) {
 	mux.Handle("GET /metrics", s.metrics)
 }
 
-// probes serves what an orchestrator asks; reasons are for those who may see everything.
+// probes serves what an orchestrator asks; reasons are for those who may see everything. A standby is healthy
+// and not ready, so that who looks for the process that works finds one.
 func (s *Server) probes(mux *http.ServeMux, reasons bool) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -56,6 +57,8 @@ func (s *Server) probes(mux *http.ServeMux, reasons bool) {
 			_, _ = io.WriteString(w, "ok\n")
 		case reasons:
 			http.Error(w, strings.Join(status.Reasons, "\n"), http.StatusServiceUnavailable)
+		case status.Leader != nil:
+			http.Error(w, string(Standby), http.StatusServiceUnavailable)
 		default:
 			http.Error(w, "not ready", http.StatusServiceUnavailable)
 		}

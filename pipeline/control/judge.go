@@ -74,6 +74,8 @@ func (j *Judge) process(s *Status, now time.Time) string {
 		j.failed, j.saves = s.Failure.At, s.Saves
 	}
 	switch {
+	case s.Leader != nil && s.Phase != Stopping:
+		return "standby: " + s.Leader.String()
 	case s.Phase == Retrying && s.Failure != nil:
 		return "failed and is begun again: " + s.Failure.Message
 	case s.Phase != Running:

@@ -98,7 +98,7 @@ func (x *exposition) pipeline(s *Status, now time.Time) {
 	x.family("pipe_ready", gauge, "Whether the pipeline works, makes progress and is within its lag objective.")
 	x.flag(s.Ready)
 	x.family("pipe_phase", gauge, "What the process is at: 1 for the phase that it is in.")
-	for _, p := range [...]Phase{Starting, Running, Retrying, Stopping} {
+	for _, p := range [...]Phase{Starting, Standby, Running, Retrying, Stopping} {
 		x.flag(p == s.Phase, "phase", string(p))
 	}
 	x.family("pipe_start_time_seconds", gauge, "When the pipeline was started, in seconds since 1970.")

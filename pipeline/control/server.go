@@ -19,7 +19,7 @@ import (
 // The bounds of a server.
 const (
 	judgeEvery   = time.Second
-	socketAgain  = 2 * time.Second // after the socket could not be had
+	socketAgain  = 500 * time.Millisecond // after the socket could not be had
 	maxHeader    = 16 << 10
 	maxBody      = 1 << 20
 	maxAtOnce    = 32               // requests; more are refused with 503
@@ -105,14 +105,14 @@ func (s *Server) Run(ctx context.Context) {
 
 func (s *Server) serveSocket(ctx context.Context) {
 	said := ""
-	for {
+	for s.mayListen(ctx) {
 		l, err := listen(s.options.Socket)
 		if err == nil {
 			if l.pointer {
 				s.options.Log.Info("control socket lies elsewhere: its path is too long", "path", l.path, "socket", l.placed)
 			}
-			s.serve(ctx, l, s.overSocket())
-			return
+			s.serveUntilYield(ctx, l)
+			continue
 		}
 		if text := err.Error(); text != said {
 			level := slog.LevelWarn

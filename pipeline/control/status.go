@@ -13,6 +13,7 @@ type Phase string
 // The phases.
 const (
 	Starting Phase = "starting" // nothing ran yet
+	Standby  Phase = "standby"  // another process has the pipeline: it waits to take over
 	Running  Phase = "running"
 	Retrying Phase = "retrying" // it failed and pauses, or is being built again
 	Stopping Phase = "stopping" // it was told to
@@ -26,6 +27,7 @@ type Status struct {
 	PID      int       `json:"pid"`
 	Started  time.Time `json:"started"`
 	Phase    Phase     `json:"phase"`
+	Leader   *Leader   `json:"leader,omitempty"` // a standby's, also while it helps; nil: it leads
 	Ready    bool      `json:"ready"`
 	Reasons  []string  `json:"not_ready_because,omitempty"`
 	Restarts int64     `json:"restarts"` // after failures
@@ -39,6 +41,17 @@ type Status struct {
 	Sources    []Source `json:"sources"`
 	Transforms []Node   `json:"transforms,omitempty"`
 	Sinks      []Node   `json:"sinks"`
+}
+
+// Leader is the process that has the pipeline.
+type Leader struct {
+	Process string    `json:"process"` // "host:pid"
+	Since   time.Time `json:"since"`   // by the clock of the server with the state
+}
+
+// String says "db1:4711 has the pipeline since 2026-11-21 09:05:00 UTC".
+func (l *Leader) String() string {
+	return l.Process + " has the pipeline since " + l.Since.UTC().Format("2006-01-02 15:04:05 MST")
 }
 
 // Node holds the figures of a source, transform or sink.

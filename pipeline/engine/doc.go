@@ -21,6 +21,10 @@
 //  6. queue.go writes nothing more to a sink that failed; run.go stops everything, saves the
 //     contiguous prefix and returns the first error. supervise.go begins again where that may help.
 //
+// A Store that is Leased is asked before each Write (lease.go): a process that was held up for longer than
+// its lease writes nothing more, however much is in its queues, claims no fence, and begins again as one
+// that waits. What a sink was writing by then is not called back.
+//
 // A flight is one batch on its way. Its memory is shared by the views that sinks read (references
 // are counted) and goes back to the pool when the last sink returned and the tracker has passed it.
 //

@@ -15,6 +15,7 @@ type Engine struct {
 	limits     Limits
 	log        *slog.Logger
 	store      pipeline.Store
+	leased     pipeline.Leased // store, where it is one
 	moves      []Move
 	sources    []*source
 	transforms []*transform
@@ -42,6 +43,7 @@ func New(g Graph) (*Engine, error) {
 	if e.log == nil {
 		e.log = slog.Default()
 	}
+	e.leased, _ = g.Store.(pipeline.Leased)
 	e.work, e.cancel = context.WithCancelCause(context.Background())
 	p := &planner{g: &g, transforms: map[string]*transform{}, sinks: map[string]*sink{}}
 	for _, n := range g.Sinks {

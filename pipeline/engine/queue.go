@@ -111,7 +111,10 @@ func (k *sink) next() (*lane, *view) {
 // anything else written (invariant 6).
 func (k *sink) write(v *view) bool {
 	start := time.Now()
-	err := k.engine.guard(k.address, func() error { return k.sink.Write(k.engine.work, &v.batch) })
+	err := k.engine.held(k.engine.work)
+	if err == nil {
+		err = k.engine.guard(k.address, func() error { return k.sink.Write(k.engine.work, &v.batch) })
+	}
 	k.stats.busy.Add(int64(time.Since(start)))
 	if err != nil {
 		k.stats.errors.Add(1)

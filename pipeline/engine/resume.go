@@ -26,6 +26,9 @@ func (e *Engine) await(ctx context.Context) error {
 // what they have beyond that. Positions of sources that are not in the graph are kept as they are.
 func (e *Engine) resume(ctx context.Context) (pipeline.Checkpoint, error) {
 	stored := pipeline.Checkpoint{}
+	if err := e.held(ctx); err != nil { // it was held up meanwhile, and must take no fence
+		return nil, err
+	}
 	if e.store != nil {
 		cp, err := e.store.Load(ctx)
 		if err != nil {

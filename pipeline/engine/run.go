@@ -54,7 +54,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	} else if closing != nil {
 		e.log.Warn("closing after a failure", "error", closing)
 	}
-	return e.hanging(err)
+	return e.hanging(e.succeeded(err))
 }
 
 // hanging makes an error Internal where a component did not come back: it may still write, so that
@@ -94,6 +94,7 @@ func (e *Engine) runAll(ctx, reading context.Context, cp pipeline.Checkpoint) ma
 	var saving sync.WaitGroup
 	saved := make(chan struct{})
 	saving.Go(func() { v.run(saved) })
+	saving.Go(func() { e.watchLease(saved) })
 
 	e.read(ctx, reading, cp)
 	e.land(ctx)

@@ -58,7 +58,11 @@ func Supervise(ctx context.Context, policy Retry, log *slog.Logger,
 			policy.Failed(err)
 		}
 		pause := policy.pause(failures)
-		log.Warn("pipeline failed and begins again", "error", err, "attempt", failures, "pause", pause)
+		if errors.Is(err, pipeline.ErrFenced) {
+			log.Warn("another process has taken the pipeline over: this one stands by", "pause", pause)
+		} else {
+			log.Warn("pipeline failed and begins again", "error", err, "attempt", failures, "pause", pause)
+		}
 		if !sleep(ctx, pause) {
 			return nil
 		}
