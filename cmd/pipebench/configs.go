@@ -94,6 +94,29 @@ sink "postgres" "copy" {
 `, workers)
 }
 
+// shareConfig is of processes that share a snapshot, each of which reads one chunk at a time.
+func shareConfig() string {
+	return `
+pipeline "bench" {
+  state "postgres" {
+    dsn = env("STATE")
+  }
+}
+source "postgres" "orders" {
+  dsn         = env("SOURCE")
+  slot        = "snap"
+  publication = "bench"
+  create      = ["slot"]
+  tables      = ["public.orders"]
+  workers     = 1
+}
+sink "postgres" "copy" {
+  from = source.orders
+  dsn  = env("TARGET")
+}
+`
+}
+
 func mariaConfig(snapshot string) string {
 	return stateBlock + fmt.Sprintf(`
 source "mariadb" "orders" {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -19,19 +18,14 @@ const loadColumns = `id bigint NOT NULL, customer integer NOT NULL, kind integer
 	amount numeric(12,2) NOT NULL, code text NOT NULL, note text, placed_at timestamptz NOT NULL, express boolean NOT NULL,
 	attributes text`
 
-// loadIndexes are the secondary indexes, as MariaDB has them and as they are made by hand.
-const (
-	mariaIndexes = "CREATE INDEX by_customer ON orders (customer, id); CREATE INDEX by_time ON orders (placed_at)"
-	loadKey      = "ALTER TABLE orders ADD PRIMARY KEY (id)"
-	loadCustomer = "CREATE INDEX ON orders (customer, id)"
-	loadTime     = "CREATE INDEX ON orders (placed_at)"
-)
+// mariaIndexes are the secondary indexes as MariaDB has them.
+const mariaIndexes = "CREATE INDEX by_customer ON orders (customer, id); CREATE INDEX by_time ON orders (placed_at)"
 
 // loadSelect reads mariaTable so that its rows are COPY's text.
 const loadSelect = "SET time_zone = '+00:00'; SELECT id, customer, kind, quantity, amount, code, note, placed_at, express + 0, attributes FROM bench.orders"
 
-// mariaLoad measures MariaDB -> PostgreSQL: a first load with the key and two indexes, beside mariadb -q
-// piped into COPY with the indexes made afterwards; and changes, beside the best single statement.
+// mariaLoad measures MariaDB -> PostgreSQL: a first load with the key and two indexes (loadround.go), and
+// changes, beside the best single statement.
 func mariaLoad(ctx context.Context, b *bench) error {
 	m, err := server.StartMariaDB(ctx, server.MariaDBConfig{Settings: []string{"innodb_buffer_pool_size=1G", "innodb_flush_log_at_trx_commit=2"}})
 	if err != nil {
@@ -73,73 +67,6 @@ func mariaLoad(ctx context.Context, b *bench) error {
 		}
 	}
 	return nil
-}
-
-// mariaLoadRound loads the table by hand and by pipe, logged and not.
-func (b *bench) mariaLoadRound(ctx context.Context, m *server.MariaDB) error {
-	workload := fmt.Sprintf("MariaDB, load of %d rows and 3 indexes", b.rows)
-	const byHand = "mariadb -q | COPY"
-	if err := b.emptyTarget(ctx); err != nil {
-		return err
-	}
-	say("%s: %s, then the indexes", workload, byHand)
-	s, err := timed(ctx, []string{"PGTZ=UTC"}, "bash", "-c", b.loadScript(m))
-	if err != nil {
-		return err
-	}
-	if err := b.checkLoad(ctx, byHand); err != nil {
-		return err
-	}
-	b.results.add(workload, byHand, b.rows, s, target{})
-	least := target{reader: byHand, rate: 1.5, rss: rssMax}
-	for _, way := range []struct{ reader, attributes string }{
-		{"pipe, two workers", ""}, {"pipe, two workers, unlogged", "unlogged = true"},
-	} {
-		if err := b.emptyTarget(ctx); err != nil {
-			return err
-		}
-		b.runs++
-		say("%s: %s", workload, way.reader)
-		s, err := b.pipe(ctx, mariaCopyConfig("only", "load {\n    "+way.attributes+"\n  }"), "MARIADB="+m.DSN("bench"))
-		if err != nil {
-			return err
-		}
-		if err := b.checkLoad(ctx, way.reader); err != nil {
-			return err
-		}
-		b.results.add(workload, way.reader, b.rows, s, least)
-	}
-	return nil
-}
-
-// emptyTarget leaves nothing of an earlier run in the target.
-func (b *bench) emptyTarget(ctx context.Context) error {
-	return b.exec(ctx, "target", "DROP TABLE IF EXISTS orders", "DROP SCHEMA IF EXISTS pipe CASCADE", "CHECKPOINT")
-}
-
-// loadScript is the load by hand in its best order: rows first, then the key, then both indexes side by
-// side, then ANALYZE.
-func (b *bench) loadScript(m *server.MariaDB) string {
-	psql := fmt.Sprintf("'%s' -X -q -v ON_ERROR_STOP=1 -d '%s'", filepath.Join(b.pg.BinDir, "psql"), b.dsn("target"))
-	return fmt.Sprintf(`set -e -o pipefail
-%[1]s -c 'CREATE TABLE orders (%[2]s)'
-mariadb %[3]s -q --skip-column-names -e "%[4]s" | %[1]s -c "COPY orders FROM STDIN (NULL 'NULL')"
-%[1]s -c '%[5]s'
-%[1]s -c '%[6]s' &
-%[1]s -c '%[7]s'
-wait $!
-%[1]s -c 'ANALYZE orders'`, psql, loadColumns, strings.Join(mariaArgs(m), " "), loadSelect, loadKey, loadCustomer, loadTime)
-}
-
-// checkLoad holds that all rows and indexes are there, and that the table is logged.
-func (b *bench) checkLoad(ctx context.Context, reader string) error {
-	got, err := b.text(ctx, "target", `SELECT (SELECT count(*) FROM orders) || ' rows, ' || count(*) || ' indexes, ' || min(relpersistence::text)
-		FROM pg_index JOIN pg_class c ON c.oid = indrelid WHERE indrelid = 'orders'::regclass`)
-	want := strconv.Itoa(b.rows) + " rows, 3 indexes, p"
-	if err == nil && got != want {
-		err = fmt.Errorf("%s left %s, want %s", reader, got, want)
-	}
-	return err
 }
 
 // mariaStart gives the stream the position that every measured run begins from.

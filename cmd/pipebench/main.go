@@ -40,6 +40,7 @@ var measurements = []struct {
 	{"apply", "PostgreSQL's WAL to PostgreSQL, beside the best single statement", applyStream},
 	{"snapshot", "a snapshot from PostgreSQL to PostgreSQL, beside COPY piped into COPY", snapshotAll},
 	{"resnapshot", "a large snapshot that is killed half way, and one on a running pipeline", resnapshotAll},
+	{"share", "a snapshot shared by one, two and three processes, as far as the cores and as far as a network allow", shareAll},
 	{"bigtx", "one transaction of five times the rows, for its memory", bigTransaction},
 	{"mariadb", "MariaDB's rows and binary log to nowhere, beside mariadb -q and mariadb-binlog", mariaSource},
 	{"load", "MariaDB to PostgreSQL: a first load with indexes, beside mariadb -q piped into COPY, and changes", mariaLoad},

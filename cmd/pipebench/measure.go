@@ -20,24 +20,37 @@ type sample struct {
 
 // timed runs a command to its end.
 func timed(ctx context.Context, env []string, name string, args ...string) (sample, error) {
+	return timedUntil(ctx, nil, env, name, args...)
+}
+
+// timedUntil is timed, with a border or none.
+func timedUntil(ctx context.Context, b *border, env []string, name string, args ...string) (sample, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env = append(cmd.Environ(), env...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	if b == nil {
+		b = &border{met: true}
+	}
+	cmd.Stdout, cmd.Stderr = b, b
 	start := time.Now()
-	if err := cmd.Start(); err != nil {
+	err := b.started(func() (int, error) {
+		if err := cmd.Start(); err != nil {
+			return 0, err
+		}
+		return cmd.Process.Pid, nil
+	})
+	if err != nil {
 		return sample{}, err
 	}
 	ended := make(chan struct{})
 	peak := make(chan int64)
 	go func() { peak <- watchMemory(cmd.Process.Pid, ended) }()
-	err := cmd.Wait()
+	err = cmd.Wait()
 	s := sample{wall: time.Since(start)}
 	close(ended)
 	s.rss = <-peak
 	s.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	if err != nil {
-		return s, fmt.Errorf("%s %v: %w\n%s", name, args, err, lastLines(out.Bytes(), 20))
+		return s, fmt.Errorf("%s %v: %w\n%s", name, args, err, lastLines(b.log.Bytes(), 20))
 	}
 	return s, nil
 }

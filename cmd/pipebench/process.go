@@ -30,6 +30,11 @@ func (b *bench) env() []string {
 
 // start starts pipe with a configuration, which is the last argument.
 func (b *bench) start(ctx context.Context, config string, args ...string) (*process, error) {
+	return b.startIn(ctx, nil, config, args...)
+}
+
+// startIn is start, in an environment in which env counts before the usual.
+func (b *bench) startIn(ctx context.Context, env []string, config string, args ...string) (*process, error) {
 	dir := filepath.Join(b.dir, fmt.Sprintf("run%d", b.runs))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -40,7 +45,7 @@ func (b *bench) start(ctx context.Context, config string, args ...string) (*proc
 	}
 	p := &process{done: make(chan struct{}), peak: make(chan int64, 1)}
 	p.cmd = exec.CommandContext(ctx, b.options.pipe, append(args, file)...)
-	p.cmd.Env = append(p.cmd.Environ(), b.env()...)
+	p.cmd.Env = append(append(p.cmd.Environ(), b.env()...), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	if err := p.cmd.Start(); err != nil {
 		return nil, err

@@ -10,7 +10,8 @@ import (
 
 // results gathers samples by workload and reader, in the order of their first run.
 type results struct {
-	rows []*result
+	rows  []*result
+	parts []*parts
 }
 
 // result is one line of the table.
@@ -29,10 +30,10 @@ type target struct {
 	rss    int64   // at most, bytes; 0: not asked
 }
 
-// add records a sample.
+// add records a sample. A reader that is held against several others has a line for each.
 func (r *results) add(workload, reader string, events int, s sample, t target) {
 	for _, have := range r.rows {
-		if have.workload == workload && have.reader == reader {
+		if have.workload == workload && have.reader == reader && have.target.reader == t.reader {
 			have.samples = append(have.samples, s)
 			return
 		}
@@ -80,6 +81,7 @@ func (b *bench) print(w io.Writer) {
 	}
 	tw.Flush()
 	fmt.Fprintln(w)
+	b.results.printParts(w)
 }
 
 func (b *bench) ratio(r *result) string {

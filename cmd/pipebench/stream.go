@@ -98,6 +98,11 @@ func (b *bench) pipeRun(ctx context.Context, workload, reader string, events int
 
 // pipe runs the binary under test by a configuration until it is caught up.
 func (b *bench) pipe(ctx context.Context, config string, env ...string) (sample, error) {
+	return b.pipeUntil(ctx, nil, config, env...)
+}
+
+// pipeUntil is pipe, with a border in its log or none.
+func (b *bench) pipeUntil(ctx context.Context, where *border, config string, env ...string) (sample, error) {
 	dir := filepath.Join(b.dir, fmt.Sprintf("run%d", b.runs))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return sample{}, err
@@ -111,5 +116,5 @@ func (b *bench) pipe(ctx context.Context, config string, env ...string) (sample,
 	if b.profile != "" {
 		args = append(args, "--cpu-profile", fmt.Sprintf("%s.%d", b.profile, b.runs))
 	}
-	return timed(ctx, env, b.options.pipe, args...)
+	return timedUntil(ctx, where, env, b.options.pipe, args...)
 }
