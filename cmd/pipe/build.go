@@ -177,8 +177,17 @@ func (b *builder) env(n *config.Node) (spec.Env, error) {
 	}
 	return spec.Env{
 		Address: n.Address, Pipeline: b.config.Settings.Name, Dir: dir, Log: b.log.With("node", n.Address),
-		UntilCaughtUp: b.untilCaughtUp, DryRun: b.dryRun, Was: was(b.config.Moved, n.Address),
+		Sources:       sourcesInto(b.config, n),
+		UntilCaughtUp: b.untilCaughtUp, DryRun: b.dryRun, Was: was(b.config.Moved, n.Address), Moves: moves(b.config),
 	}, nil
+}
+
+func moves(c *config.Config) []spec.Move {
+	var out []spec.Move
+	for _, m := range c.Moved {
+		out = append(out, spec.Move{From: m.From.String(), To: m.To.String()})
+	}
+	return out
 }
 
 // was returns the address that a component had before it was moved, "" where it was not. A block

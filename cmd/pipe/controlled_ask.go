@@ -65,7 +65,7 @@ func (c *controlled) order(ctx context.Context, q control.SnapshotRequest) (*ord
 			return nil, err
 		}
 		if q.Replace {
-			if err := c.checkReplace(p.node); err != nil {
+			if err := c.checkReplace(p); err != nil {
 				return nil, err
 			}
 		}
@@ -234,21 +234,4 @@ func problemText(err error) string {
 		text = fmt.Sprintf("column %d: %s", d.Subject.Start.Column, text)
 	}
 	return text
-}
-
-// checkReplace refuses to delete where a sink downstream cannot.
-func (c *controlled) checkReplace(source *config.Node) error {
-	for _, n := range c.nodes {
-		if n.Kind != "sink" || sweeps(n.Type) {
-			continue
-		}
-		for _, s := range sourcesOf(c.config, n.Address) {
-			if s == source.Address {
-				return refuseRequest("Leave --replace out: rows are written again, and what is gone at the source stays.",
-					"%s reaches %s, and a %s sink cannot delete what a snapshot does not find any more",
-					source.Address, n.Address, n.Type)
-			}
-		}
-	}
-	return nil
 }

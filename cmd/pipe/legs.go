@@ -64,3 +64,13 @@ func sourcesOf(c *config.Config, address string) []string {
 	}
 	return out
 }
+
+// sourcesInto returns the addresses of the sources that feed a node, each once; nil for a source.
+func sourcesInto(c *config.Config, n *config.Node) []string {
+	if n.Kind == "source" {
+		return nil
+	}
+	out := sourcesOf(c, n.Address)
+	slices.Sort(out)
+	return slices.Compact(out)
+}

@@ -39,15 +39,22 @@ type Sink interface {
 type Env struct {
 	Address  string       // its own: source.shop, or source.shop["eu"] under for_each
 	Was      string       // its address before a moved block changed it; "" where there is none
+	Moves    []Move       // what moved blocks say of all components
 	Pipeline string       // name of the pipeline block; the state is kept under it
 	Dir      string       // an existing private directory for spill files of this component
 	Log      *slog.Logger // tagged with the address
+	// Sources are, for a sink, the addresses of the sources whose rows reach it, where they are known.
+	Sources []string
 	// UntilCaughtUp asks a source to end Run, without error, once it has emitted all that was
 	// committed upstream when Run began.
 	UntilCaughtUp bool
 	// DryRun asks a source to leave no trace upstream: no slot or publication created or moved.
 	DryRun bool
 }
+
+// Move says that the component at To had the address From. An address without a key, source.shop, stands for
+// all instances: source.shop["eu"] too.
+type Move struct{ From, To string }
 
 // Checker is implemented by configurations that can check the world outside before a run:
 // "pipe validate --connect".

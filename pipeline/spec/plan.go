@@ -80,3 +80,11 @@ type StateReader interface {
 	// and changes nothing; empty where there are none yet.
 	State(ctx context.Context, env Env) (pipeline.Checkpoint, error)
 }
+
+// Sweeper is implemented by configurations of sinks that delete, at the end of a snapshot that replaces
+// (snapshot.Request.Replace), the rows that it did not find.
+type Sweeper interface {
+	// Sweeps says why that cannot be done for a table, with the schema that it has at the sink, and what to
+	// do about it; nil where it can. It looks at the configuration only.
+	Sweeps(env Env, s *pipeline.Schema) error
+}

@@ -32,6 +32,8 @@ type lane struct {
 	memo    envelope.Memo
 	schema  *pipeline.Schema // of table
 	table   *table
+	stream  pipeline.Stream // of the batch
+	read    *table          // the last one of which a row that was read came in the batch
 
 	pending atomic.Int64  // records not acknowledged, and one while more may come
 	done    chan struct{} // pending reached 0
@@ -71,21 +73,26 @@ func (l *lane) release() {
 func (l *lane) write(ctx context.Context, b *pipeline.Batch) error {
 	start := time.Now()
 	l.memo.Forget()
+	l.stream, l.read = b.Stream, nil
 	l.begin()
 	for i := range b.Rows {
 		if err := l.row(ctx, &b.Rows[i], start); err != nil {
 			l.release()
 			return err
 		}
-		if l.bytes < flightBytes && l.used < flightRecords {
-			continue
-		}
-		if err := l.end(ctx); err != nil {
+		if err := l.cut(ctx); err != nil {
 			return err
 		}
-		l.begin()
 	}
 	return l.end(ctx)
+}
+
+// cut ends a flight that is full, and begins the next.
+func (l *lane) cut(ctx context.Context) error {
+	if l.bytes < flightBytes && l.used < flightRecords {
+		return nil
+	}
+	return l.flush(ctx)
 }
 
 func (l *lane) begin() {
@@ -133,32 +140,48 @@ func (l *lane) row(ctx context.Context, r *pipeline.Row, now time.Time) error {
 		}
 		l.schema, l.table = r.Schema, t
 	}
+	switch {
+	case r.Op == pipeline.Read && l.read != l.table:
+		l.read = l.table
+		l.sink.sifts.reads(ctx, l)
+	case r.Note():
+		return l.note(ctx, r)
+	}
 	var err error
 	if l.events, err = l.table.plan.Events(l.events[:0], r, now.UnixNano()); err != nil {
 		return err
 	}
 	for i := range l.events {
 		l.events[i].Memo = &l.memo
-		if err := l.produce(&l.events[i], now); err != nil {
+		rec, err := l.encode(&l.events[i], now)
+		if err != nil {
 			return err
 		}
+		l.send(rec)
 	}
 	return nil
 }
 
-func (l *lane) produce(e *envelope.Event, now time.Time) error {
+// send produces a record of the flight.
+func (l *lane) send(rec *kgo.Record) {
+	l.pending.Add(1)
+	l.sink.client.Produce(context.Background(), rec, l.promise)
+}
+
+// encode makes the record of an event, one of the flight.
+func (l *lane) encode(e *envelope.Event, now time.Time) (*kgo.Record, error) {
 	t := l.table
 	rec := l.record(e.Row)
 	rec.Topic, rec.Timestamp, rec.Partition = t.topic, now, t.keyless
 	buf := l.arena.Grow(l.room + t.room)
 	buf, err := l.key(buf, e, e.Key)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	key := len(buf)
 	if e.Op != 0 {
 		if buf, err = t.encode.AppendValue(buf, e); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	buf = l.arena.Keep(buf)
@@ -172,11 +195,9 @@ func (l *lane) produce(e *envelope.Event, now time.Time) error {
 		rec.Value = buf[key:]
 	}
 	if rec.Headers, err = l.headers(rec.Headers, e); err != nil {
-		return err
+		return nil, err
 	}
-	l.pending.Add(1)
-	l.sink.client.Produce(context.Background(), rec, l.promise)
-	return nil
+	return rec, nil
 }
 
 func (l *lane) key(buf []byte, e *envelope.Event, row []pipeline.Value) ([]byte, error) {

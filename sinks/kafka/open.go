@@ -57,6 +57,7 @@ func (c *Config) open(ctx context.Context, env spec.Env) (*Sink, error) {
 		},
 		tables: map[*pipeline.Schema]*table{}, places: make(chan struct{}, lanes),
 	}
+	s.sifts.start(s)
 	return s, nil
 }
 

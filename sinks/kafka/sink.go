@@ -27,6 +27,7 @@ type Sink struct {
 	topics   *topics
 	log      *logger
 	places   chan struct{} // one for each lane in use
+	sifts    sifts
 
 	mu     sync.RWMutex
 	tables map[*pipeline.Schema]*table
@@ -72,6 +73,7 @@ func (s *Sink) take() *lane {
 
 // Close gives up what is not acknowledged and closes the connections.
 func (s *Sink) Close() error {
+	s.sifts.close()
 	s.client.Close()
 	return nil
 }
@@ -113,7 +115,7 @@ func (s *Sink) prepare(ctx context.Context, schema *pipeline.Schema) (*table, er
 	if program == nil {
 		return t, nil
 	}
-	if err := s.config.Format.register(ctx, s.registry, t.topic, program); err != nil {
+	if t.keyID, err = s.config.Format.register(ctx, s.registry, t.topic, program); err != nil {
 		return nil, inTable(schema, err)
 	}
 	return t, nil

@@ -32,6 +32,8 @@ type table struct {
 	partitions int32
 	keyless    int32 // the partition of records without key
 	headers    []kgo.RecordHeader
+	keySchema  string // Avro: of the keys; "" where records have none
+	keyID      int    // Avro: its id in the registry
 }
 
 // compile works out how the rows of s are written, apart from what the cluster and the registry say.
@@ -66,7 +68,7 @@ func (c *Config) compile(s *pipeline.Schema, pipelineName string) (*table, *avro
 	if err != nil {
 		return nil, nil, err
 	}
-	t.encode, t.room = program, program.Room()
+	t.encode, t.room, t.keySchema = program, program.Room(), program.KeySchema
 	return t, program, nil
 }
 
@@ -94,12 +96,11 @@ func (c *Config) headers(s *pipeline.Schema) ([]kgo.RecordHeader, error) {
 	return out, nil
 }
 
-// register finds the ids of a program's schemas.
-func (f *Format) register(ctx context.Context, r *registry.Client, topic string, p *avro.Program) error {
-	key, err := 0, error(nil)
+// register finds the ids of a program's schemas, and returns that of the keys.
+func (f *Format) register(ctx context.Context, r *registry.Client, topic string, p *avro.Program) (key int, err error) {
 	if p.KeySchema != "" {
 		if key, err = r.ID(ctx, f.subject(topic, "Key", "key"), p.KeySchema); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	record := "Envelope"
@@ -108,10 +109,10 @@ func (f *Format) register(ctx context.Context, r *registry.Client, topic string,
 	}
 	value, err := r.ID(ctx, f.subject(topic, record, "value"), p.ValueSchema)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	p.SetIDs(key, value)
-	return nil
+	return key, nil
 }
 
 // subject names the subject of a schema.

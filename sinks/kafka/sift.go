@@ -1,0 +1,202 @@
+package kafka
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pipe-cdc/pipe/pipeline"
+)
+
+// followIdle is how long a topic is followed although no snapshot writes to it: one that was cancelled
+// leaves no word of it.
+const followIdle = time.Minute
+
+// sift is a snapshot at whose end the rows that vanished are deleted from a table's topic.
+//
+// What the topic holds is all that is needed to find them: a key that was in it before the snapshot began,
+// whose row was not deleted, and that was not written since. So nothing is remembered of what is written,
+// only where the topic ended when the snapshot began (mark), and that is kept in the cluster: a sink that
+// starts again finds it and reads the topic anew. The topic is read from its beginning while the snapshot
+// runs; what is left to be read at its end is little.
+type sift struct {
+	reader *reader
+	judge  *judge
+	begun  mark
+	keys   *keys
+	read   atomic.Int64 // when a row of a snapshot came last, nanoseconds since 1970
+
+	foreign, others int64
+	err             error         // valid once over is closed
+	over            chan struct{} // the goroutine has ended
+	life, follow    context.Context
+	end             context.CancelFunc // ends life
+	enough          context.CancelFunc // ends follow: the topic is read up to the mark, but followed no more
+}
+
+// siftKey names a sift: the source and the table.
+type siftKey struct{ source, table string }
+
+// sifts are those of a sink.
+type sifts struct {
+	sink    *Sink
+	limit   int             // of keys in memory; 0: siftKeys
+	ctx     context.Context // of the readers
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+
+	mu     sync.Mutex
+	open   map[siftKey]*sift // nil: there is none
+	looked map[siftKey]bool  // reads has asked the cluster
+}
+
+func (s *sifts) start(sink *Sink) {
+	s.sink, s.open, s.looked = sink, map[siftKey]*sift{}, map[siftKey]bool{}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+}
+
+// close ends the readers and waits for them.
+func (s *sifts) close() {
+	s.cancel()
+	s.running.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.open {
+		if f != nil {
+			f.keys.close()
+		}
+	}
+	clear(s.open)
+}
+
+func (l *lane) siftKey() siftKey { return siftKey{sourceOf(l.stream), l.schema.Name()} }
+
+// reads is called when a batch brings a row of the lane's table that a snapshot read. Where a sink that
+// ran before this one was sifting the table, the reading of its topic begins here.
+func (s *sifts) reads(ctx context.Context, l *lane) {
+	key := l.siftKey()
+	s.mu.Lock()
+	f, looked := s.open[key], s.looked[key]
+	s.looked[key] = true
+	s.mu.Unlock()
+	if f == nil && !looked {
+		var err error
+		if f, err = s.find(ctx, l); err != nil { // the end of the snapshot asks again
+			s.sink.log.log.Debug("look for a sift", "table", l.schema.Name(), "error", err)
+		}
+	}
+	if f != nil {
+		f.read.Store(time.Now().UnixNano())
+	}
+}
+
+// find returns the sift of a lane's table, also one that an earlier sink began; nil where there is none.
+func (s *sifts) find(ctx context.Context, l *lane) (*sift, error) {
+	key := l.siftKey()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f, ok := s.open[key]; ok {
+		return f, nil
+	}
+	m, err := s.recall(ctx, key, l.table.topic)
+	if err != nil {
+		return nil, err
+	}
+	if m.ends == nil || m.swept || s.refuses(l.table) != "" {
+		s.open[key] = nil
+		return nil, nil
+	}
+	b, err := look(ctx, s.sink.client, l.table.topic)
+	if err != nil {
+		return nil, err
+	}
+	if m.topic != b.id.String() {
+		s.open[key] = nil // the topic was made anew: it holds nothing from before
+		return nil, nil
+	}
+	f := s.make(l.table, b, m)
+	s.open[key] = f
+	s.running.Go(f.run)
+	return f, nil
+}
+
+// begin is the word that a snapshot of a lane's table begins, whose end is a sweep. Everything before it is
+// acknowledged.
+func (s *sifts) begin(ctx context.Context, l *lane) error {
+	key := l.siftKey()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget(key)
+	s.open[key] = nil
+	warn := func(why string) {
+		s.sink.log.log.Warn("rows that vanished at the source stay in the topic", "table", l.schema.Name(),
+			"topic", l.table.topic, "why", why)
+	}
+	if why := s.refuses(l.table); why != "" {
+		warn(why)
+		return nil
+	}
+	b, err := look(ctx, s.sink.client, l.table.topic)
+	if err != nil {
+		return err
+	}
+	m := mark{topic: b.id.String(), ends: b.ends}
+	if err := s.keep(ctx, key, l.table.topic, m); err != nil {
+		if pipeline.ClassOf(err) != pipeline.Environment {
+			return err
+		}
+		s.sink.log.log.Warn("a restart during the snapshot will leave rows that vanished in the topic",
+			"table", l.schema.Name(), "why", err)
+	}
+	f := s.make(l.table, b, m)
+	// What is not allowed shows at once.
+	if err := f.reader.round(ctx, f.begun.ends, f.before(ctx)); err != nil {
+		f.end()
+		f.keys.close()
+		if pipeline.ClassOf(err) != pipeline.Environment {
+			return err
+		}
+		warn(err.Error())
+		return nil
+	}
+	s.open[key] = f
+	s.running.Go(f.run)
+	return nil
+}
+
+// make returns a sift whose goroutine is still to be started.
+func (s *sifts) make(t *table, b bounds, m mark) *sift {
+	f := &sift{reader: newReader(s.sink, t.topic, b), judge: newJudge(s.sink, t), begun: m, keys: newKeys(s.sink.env.Dir, s.limit),
+		over: make(chan struct{})}
+	f.life, f.end = context.WithCancel(s.ctx)
+	f.follow, f.enough = context.WithCancel(f.life)
+	f.read.Store(time.Now().UnixNano())
+	return f
+}
+
+// forget ends a sift. mu is held.
+func (s *sifts) forget(key siftKey) {
+	f := s.open[key]
+	delete(s.open, key)
+	if f == nil {
+		return
+	}
+	f.end()
+	<-f.over
+	f.keys.close()
+}
+
+// done forgets a sift whose sweep is acknowledged, here and in the cluster.
+func (s *sifts) done(ctx context.Context, key siftKey, topic string, m mark) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forget(key)
+	s.open[key] = nil
+	m.swept = true
+	err := s.keep(ctx, key, topic, m)
+	if pipeline.ClassOf(err) == pipeline.Environment {
+		return nil // it was not kept in the first place
+	}
+	return err
+}
