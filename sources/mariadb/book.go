@@ -25,7 +25,7 @@ const maxLeft = 1000
 type book struct {
 	*runner
 	out     pipeline.Output
-	streams []pipeline.Stream // of the chunks
+	streams []pipeline.Stream // of the chunks that are durable once these are drained; others are when they are added
 	news    chan struct{}     // buffered by one
 
 	mu   sync.Mutex // guards the following
@@ -40,8 +40,8 @@ type booked struct {
 }
 
 // newBook notes in the ledger what there is to read.
-func (r *runner) newBook(out pipeline.Output, a snapshot.Attempt, wanted []*table, chunks []snapshot.Chunk) *book {
-	b := &book{runner: r, out: out, streams: a.All(), news: make(chan struct{}, 1), left: map[string][]booked{}}
+func (r *runner) newBook(out pipeline.Output, streams []pipeline.Stream, wanted []*table, chunks []snapshot.Chunk) *book {
+	b := &book{runner: r, out: out, streams: streams, news: make(chan struct{}, 1), left: map[string][]booked{}}
 	for _, t := range wanted {
 		part := t.String()
 		if k := t.keyset(); k != nil {
@@ -113,7 +113,7 @@ func (b *book) settle(ctx context.Context) error {
 	done := b.done
 	b.done = nil
 	b.mu.Unlock()
-	if err := b.out.Drain(ctx, b.streams...); err != nil {
+	if err := b.drain(ctx); err != nil {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.done = append(done, b.done...)
@@ -129,6 +129,13 @@ func (b *book) settle(ctx context.Context) error {
 	}
 	_, err := b.ledger.Save(ctx, b.out)
 	return err
+}
+
+func (b *book) drain(ctx context.Context) error {
+	if len(b.streams) == 0 {
+		return nil
+	}
+	return b.out.Drain(ctx, b.streams...)
 }
 
 // tick takes a chunk off what is left.

@@ -25,7 +25,7 @@ func (r *runner) copyTables(ctx context.Context, wanted []*table, from pipeline.
 	if err := r.attempt(ctx, a, wanted, snapshot.Attempted(from), out); err != nil {
 		return at, err
 	}
-	if err := r.snapshot(ctx, m, a, at, wanted, out); err != nil {
+	if a, err = r.snapshot(ctx, m, a, at, wanted, out); err != nil {
 		return at, errSnapshot(err)
 	}
 	return at, snapshot.ForgetAttempt(ctx, out, a.All())
@@ -72,14 +72,15 @@ func newAttempt(m *moment) snapshot.Attempt {
 // where the sink has such, that what an earlier one may have delivered is void: rows that were
 // deleted since would stay for ever.
 func (r *runner) attempt(ctx context.Context, a snapshot.Attempt, wanted []*table, again bool, out pipeline.Output) error {
+	if !again {
+		return markAttempt(ctx, a, out)
+	}
 	b, err := out.New(ctx, snapshot.AttemptStream)
 	if err != nil {
 		return err
 	}
-	if again {
-		r.env.Log.Warn("an earlier snapshot was not finished: it starts over", "tables", len(wanted))
-		void(b, a, wanted)
-	}
+	r.env.Log.Warn("an earlier snapshot was not finished: it starts over", "tables", len(wanted))
+	void(b, a, wanted)
 	b.Mark(a.Position())
 	if err := out.Emit(b); err != nil {
 		return err

@@ -97,6 +97,9 @@ func (s *stream) voidAll(database string, st statement) {
 		for _, n := range st.Names {
 			if t := s.taken(database, n); t != nil {
 				s.merging.void(t)
+				if s.voided != nil {
+					s.voided(t)
+				}
 			}
 		}
 	}

@@ -25,6 +25,8 @@ type runner struct {
 	picked   []*table
 	ledger   *snapshot.Ledger
 	live     *live // nil: tables are not read beside the stream
+	// through is up to where helpers have left changed rows to the stream; nil: they have not.
+	through binlog.Set
 }
 
 func newRunner(s *Source) (*runner, error) {
@@ -56,13 +58,19 @@ func (r *runner) run(ctx context.Context, from pipeline.Checkpoint, out pipeline
 	r.source.desk.Serve(r.ledger)
 	r.source.ledger.Store(r.ledger)
 	if len(withoutPolicy(r.picked, policyOnly)) == 0 {
-		return r.snapshotOnly(ctx, from, out)
+		if err := r.snapshotOnly(ctx, from, out); err != nil {
+			return err
+		}
+		return r.unshare(ctx)
 	}
 	if err := r.server.refuseStream(); err != nil {
 		return err
 	}
 	start, err := r.start(ctx, from, out)
 	if err != nil {
+		return err
+	}
+	if err := r.unshare(ctx); err != nil {
 		return err
 	}
 	tip, err := r.tip(ctx, start)
@@ -138,7 +146,10 @@ func (r *runner) start(ctx context.Context, from pipeline.Checkpoint, out pipeli
 	if lost != nil {
 		return r.lose(ctx, lost, from, out)
 	}
-	why, open := r.unfinished(from)
+	why, open, err := r.leftOver(ctx, from, out)
+	if err != nil {
+		return p, err
+	}
 	if why != nil {
 		r.env.Log.Warn("the snapshot of an earlier run cannot go on and begins anew", "cause", why)
 		return r.first(ctx, from, out)

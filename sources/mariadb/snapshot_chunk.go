@@ -17,6 +17,10 @@ type chunkRead struct {
 	batch  *pipeline.Batch
 	rows   *textRows
 	seq    uint32
+
+	changed *touchedKeys // rows to leave out; nil: none
+	key     []byte       // scratch
+	leftOut int64
 }
 
 func (r *chunkRead) read(ctx context.Context, within snapshot.Range) error {
@@ -70,6 +74,10 @@ func (r *chunkRead) row(packet []byte) error {
 	}
 	if keep, err := r.rows.match(values); err != nil || !keep {
 		return err
+	}
+	if r.changed.has(&r.key, values) {
+		r.leftOut++
+		return nil
 	}
 	row := b.Add()
 	row.Schema, row.Tx, row.Values, row.Op, row.Seq, row.At = r.table.Schema, r.tx, values, pipeline.Read, r.seq, r.moment.End

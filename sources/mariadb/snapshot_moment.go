@@ -42,6 +42,13 @@ func (m *moment) take() (n int, conn *wire.Conn) {
 	return m.taken - 1, m.conns[m.taken-1]
 }
 
+// rewind lets the connections be handed out again; those who had them have ended.
+func (m *moment) rewind() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.taken = 0
+}
+
 func (m *moment) close() {
 	for _, conn := range m.conns {
 		_ = conn.Close()

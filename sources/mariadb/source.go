@@ -16,6 +16,7 @@ type Source struct {
 	config *Config
 	env    spec.Env
 	desk   *snapshot.Desk
+	board  snapshot.Board // where the first snapshot is shared; nil: with nobody
 	progress
 }
 

@@ -63,6 +63,7 @@ type stream struct {
 
 	recovered *recovered // nil: nothing of it is left to be looked at
 
+	voided  func(*table)   // told of tables that a statement may have altered; may be nil
 	merging merging        // of chunks that are read meanwhile
 	asks    sync.WaitGroup // what was asked for and is not saved
 	asking  context.Context
@@ -89,6 +90,9 @@ func (r *runner) newStream(ctx context.Context, start place, out pipeline.Output
 	}
 	if r.env.UntilCaughtUp {
 		s.target = append(binlog.Set{}, r.server.Position...)
+		if r.through != nil { // later
+			s.target = append(binlog.Set{}, r.through...)
+		}
 		s.reached = start.set.Covers(s.target)
 	}
 	var err error
