@@ -180,7 +180,7 @@ func (p *planner) table(t *table) {
 	switch {
 	case policy == snapshot.Never:
 		s.Verb, s.Why = spec.Keep, `snapshot = "never"`
-	case policy == snapshot.Only && done:
+	case policy == snapshot.Only && p.anew != "" && (known && !e.Status.Open() || p.ledger.Empty()):
 		s.Verb, s.Why = spec.Keep, "its rows were read before"
 	case p.first != "":
 		s.Why = p.first

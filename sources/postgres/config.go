@@ -82,7 +82,8 @@ func (c *Config) Spec(b *spec.Block) {
 	policy := spec.Attr(b, "snapshot", &c.Snapshot).
 		OneOf(policyInitial, policyNever, policyOnly, policyWhenNeeded, policyAlways).
 		Doc("initial: the rows that are there once, then changes. never: changes alone. only: the rows, then " +
-			"the run ends. when_needed: as initial, and once more, beside the stream, where the position in the " +
+			"the run ends; such a table that is added to a stream is read in the order of its key, not as of one " +
+			"moment. when_needed: as initial, and once more, beside the stream, where the position in the " +
 			"stream is lost (slot gone, server replaced or restored). always: as initial, and beside the stream " +
 			"at every start.")
 	spec.Default(policy, &c.Snapshot, policyInitial)

@@ -12,7 +12,12 @@ import (
 // begin makes the ledger that of an initial snapshot of the tables wanted; all others count as complete.
 func (r *runner) begin(ctx context.Context, wanted []*table, out pipeline.Output) error {
 	for _, e := range r.ledger.Entries() {
-		r.ledger.Forget(e.Table)
+		other := slices.ContainsFunc(r.tables, func(t *table) bool {
+			return t.Schema.Name() == e.Table && !slices.Contains(wanted, t)
+		})
+		if !other || e.Status != snapshot.Done && e.Status != snapshot.Recorded {
+			r.ledger.Forget(e.Table)
+		}
 	}
 	if err := r.saveLedger(ctx, out); err != nil { // or they would be taken for newer ones
 		return err
@@ -24,7 +29,7 @@ func (r *runner) begin(ctx context.Context, wanted []*table, out pipeline.Output
 		return err
 	}
 	for _, t := range r.tables {
-		if !slices.Contains(wanted, t) {
+		if _, known := r.ledger.Entry(t.Schema.Name()); !known {
 			r.ledger.Change(t.Schema.Name(), recorded)
 		}
 	}

@@ -55,7 +55,7 @@ func (r *runner) newLive(ctx context.Context, out pipeline.Output) (*live, error
 	l.Open = func(context.Context) (snapshot.Reader, error) {
 		return &liveReader{live: l, parts: map[string]*livePart{}}, nil
 	}
-	for _, t := range withoutPolicy(r.tables, policyOnly) {
+	for _, t := range r.tables {
 		l.set(t)
 	}
 	for _, e := range r.ledger.Entries() {
@@ -146,7 +146,7 @@ func (l *live) planTable(ctx context.Context, q *snapshot.Request) ([]snapshot.S
 		return nil, 0, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if q.Reason == snapshot.ForAdded {
+	if q.Reason == snapshot.ForAdded && t.Policy != policyOnly {
 		if err := l.awaitOlder(ctx, conn, q.Table); err != nil {
 			return nil, 0, err
 		}
@@ -196,7 +196,7 @@ func (l *live) cutTable(ctx context.Context, conn *pgconn.PgConn, t *table) ([]s
 		if leaf == nil {
 			return
 		}
-		out = append(out, l.cutLeaf(leaf, blocks, file)...)
+		out = append(out, l.cutLeaf(t, leaf, blocks, file)...)
 		if pages > 0 && tuples >= 0 {
 			rows += int64(float64(tuples) / float64(pages) * float64(blocks))
 		} else {
@@ -207,9 +207,10 @@ func (l *live) cutTable(ctx context.Context, conn *pgconn.PgConn, t *table) ([]s
 }
 
 // cutLeaf cuts a leaf by blocks where the server can read a range of them; else it is read in the order of
-// its key.
-func (l *live) cutLeaf(leaf *relation, blocks int64, file uint32) []snapshot.Segment {
-	if leaf.Access != "heap" || l.server.Version < tidRangeScan || l.config.liveByKey {
+// its key. So is a table whose changes are not streamed: an update moves a row to another block, which may
+// have been read before, and no change would bring it.
+func (l *live) cutLeaf(t *table, leaf *relation, blocks int64, file uint32) []snapshot.Segment {
+	if leaf.Access != "heap" || l.server.Version < tidRangeScan || l.config.liveByKey || t.Policy == policyOnly {
 		return []snapshot.Segment{{Part: node(leaf, 0), Cut: snapshot.ByKey}}
 	}
 	n := min(int64(segmentsWorker*max(1, l.config.Workers)), 1+blocks/segmentBlocks)

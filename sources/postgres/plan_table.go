@@ -18,7 +18,7 @@ func (p *planner) table(t *table) {
 	switch {
 	case t.Policy == policyNever:
 		s.Verb, s.Why = spec.Keep, `snapshot = "never"`
-	case t.Policy == policyOnly && done:
+	case t.Policy == policyOnly && p.course == courseAnew && (known && !e.Status.Open() || p.ledger.Empty()):
 		s.Verb, s.Why = spec.Keep, "its rows were read before"
 	case p.why != "":
 		s.Why = p.why

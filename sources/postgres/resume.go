@@ -230,14 +230,8 @@ func (r *runner) adopt(ctx context.Context, out pipeline.Output) error {
 
 // entryOf returns what makes the first entry of a table that was added.
 func (r *runner) entryOf(t *table, upgraded bool) func(*snapshot.Entry) {
-	switch {
-	case upgraded || t.Policy == policyNever:
+	if upgraded || t.Policy == policyNever {
 		return recorded
-	case t.Policy == policyOnly:
-		return func(e *snapshot.Entry) {
-			recorded(e)
-			e.Status, e.Error = snapshot.Failed, "a table of policy only cannot be added to a stream that runs"
-		}
 	}
 	r.env.Log.Info("a table was added: the rows that it has are read beside the stream", "table", t.String())
 	return pending(snapshot.ForAdded, false)

@@ -249,18 +249,35 @@ func (r *runner) startDry(ctx context.Context, resumed bool, out pipeline.Output
 
 // snapshotOnly copies tables that have no stream.
 func (r *runner) snapshotOnly(ctx context.Context, from pipeline.Checkpoint, out pipeline.Output) error {
-	if _, done := from[walStream]; done && !r.env.DryRun {
-		r.env.Log.Info("the snapshot was taken before; nothing is left to do")
-		return snapshot.Tidy(ctx, from, out)
-	}
 	if r.env.DryRun {
 		from = nil
+	}
+	wanted := r.unread(from)
+	if len(wanted) == 0 {
+		r.env.Log.Info("the snapshot was taken before; nothing is left to do")
+		return snapshot.Tidy(ctx, from, out)
 	}
 	m, err := r.createSlot(ctx, temporaryName(r.config.Slot), true, true)
 	if err != nil {
 		return err
 	}
-	return r.copyAt(ctx, m, r.tables, from, false, out)
+	return r.copyAt(ctx, m, wanted, from, false, out)
+}
+
+// unread returns the tables without a stream that were not read yet: all, or those that were added since.
+func (r *runner) unread(from pipeline.Checkpoint) []*table {
+	_, done := from[walStream]
+	if !done {
+		return r.tables
+	}
+	var out []*table
+	for _, t := range r.tables {
+		e, known := r.ledger.Entry(t.Schema.Name())
+		if e.Status.Open() || !known && !r.ledger.Empty() {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // withoutPolicy returns the tables whose policy is another one.
