@@ -20,6 +20,9 @@ type Rename struct {
 	Case    string
 }
 
+// Renames reports whether tables get other names; see spec.Renamer.
+func (c *Rename) Renames() bool { return c.Table.IsSet() || c.Schema.IsSet() || c.Case != "" }
+
 // Spec describes the block.
 func (c *Rename) Spec(b *spec.Block) {
 	b.Doc("Gives tables and columns other names. Two tables or two columns that would get one name are an error.")

@@ -29,6 +29,9 @@ type Route struct {
 	OnMove    string
 }
 
+// Renames reports that tables get targets; see spec.Renamer.
+func (c *Route) Renames() bool { return true }
+
 // Spec describes the block.
 func (c *Route) Spec(b *spec.Block) {
 	b.Doc("Says where rows go: it sets table.target, which a sink's topic, index or into may use. " +

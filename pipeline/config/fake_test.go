@@ -7,6 +7,7 @@ import (
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/config"
+	"github.com/pipe-cdc/pipe/pipeline/match"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
 
@@ -84,6 +85,16 @@ func (s *fakeSource) Spec(b *spec.Block) {
 	})
 }
 
+func (s *fakeSource) Names() []*pipeline.Schema {
+	var out []*pipeline.Schema
+	for _, pattern := range s.Tables {
+		if database, schema, table, ok := match.Names(pattern); ok {
+			out = append(out, &pipeline.Schema{Database: database, Namespace: schema, Table: table})
+		}
+	}
+	return out
+}
+
 func (s *fakeSource) Open(spec.Env) (pipeline.Source, error) { return nil, errFake }
 
 type fakeFilter struct {
@@ -102,6 +113,8 @@ type fakeSet struct{ Columns map[string]spec.Expr }
 
 func (f *fakeSet) Spec(b *spec.Block) { spec.Attr(b, "columns", &f.Columns).Required() }
 
+func (f *fakeSet) Renames() bool { return true }
+
 func (f *fakeSet) Open(spec.Env) (pipeline.Transform, error) { return nil, errFake }
 
 type fakeFormat struct {
@@ -112,6 +125,7 @@ type fakeFormat struct {
 
 type fakeSink struct {
 	login  fakeLogin
+	Merge  bool
 	Topic  spec.Template
 	Labels map[string]string
 	Format *fakeFormat
@@ -121,6 +135,7 @@ type fakeSink struct {
 func (s *fakeSink) Spec(b *spec.Block) {
 	b.Connection("fake", &s.login)
 	spec.Attr(b, "topic", &s.Topic).Required()
+	spec.Attr(b, "merge", &s.Merge)
 	spec.Attr(b, "labels", &s.Labels)
 	spec.Attr(b, "dead", &s.Dead).To("sink")
 	spec.Sub(b, "format", []string{"kind"}, &s.Format, func(b *spec.Block, f *fakeFormat, labels []string) {
@@ -131,6 +146,14 @@ func (s *fakeSink) Spec(b *spec.Block) {
 		}
 		spec.Attr(b, "registry", &f.Registry).Required()
 	}).OneOf("avro", "json")
+}
+
+func (s *fakeSink) Target() spec.Target {
+	t := spec.Target{What: "topic", Attr: "topic", Merge: s.Merge, Merges: "merge", Name: s.Topic.Text}
+	if s.login.Host != "" {
+		t.Servers = []string{s.login.Host}
+	}
+	return t
 }
 
 func (s *fakeSink) Open(context.Context, spec.Env) (pipeline.Sink, error) { return nil, errFake }

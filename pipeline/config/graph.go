@@ -37,6 +37,7 @@ func (l *loader) graph() {
 		}
 	}
 	l.sameSink()
+	l.sameTarget()
 	l.nothing()
 }
 
@@ -182,11 +183,12 @@ func sourcesOf(i *instance) []*instance {
 	return out
 }
 
-// sameSink warns of two sinks that say the same but for from: both write the same target.
+// sameSink warns of two sinks that say the same but for from: both write the same target. Those that name
+// their target are looked at by sameTarget.
 func (l *loader) sameSink() {
 	first := make(map[string]*component)
 	for _, c := range l.blocks {
-		if c.kind() != "sink" || !c.enabled() || c.forEach {
+		if c.kind() != "sink" || !c.enabled() || c.forEach || aims(c) {
 			continue
 		}
 		text := l.textWithoutFrom(c)
@@ -202,6 +204,16 @@ func (l *loader) sameSink() {
 			" differ only in from: they write the same tables. One sink with from = [...] keeps the order of rows.",
 			spec.Note{Range: other.block.DefRange, Text: "the other one"}))
 	}
+}
+
+func aims(c *component) bool {
+	return slices.ContainsFunc(c.instances, func(i *instance) bool {
+		if i.node == nil {
+			return false
+		}
+		_, ok := i.node.Def.(spec.Targeter)
+		return ok
+	})
 }
 
 // textWithoutFrom is the text of a sink's block without its from and spaces; "" where it says nothing.

@@ -1,5 +1,7 @@
 package match
 
+import "strings"
+
 // The most parts that a pattern may have: database.schema.table, and a column after it.
 const (
 	tableParts  = 3
@@ -99,4 +101,18 @@ func find(list []pattern, names []string) int {
 		}
 	}
 	return first
+}
+
+// Names splits a table pattern into the names of database, schema and table, as they are compared: "*"
+// where it does not say. ok is false for one that does not tell them, such as a regular expression.
+func Names(text string) (database, schema, table string, ok bool) {
+	p, err := compile(text, tableParts)
+	if err != nil || p.re != nil {
+		return "", "", "", false
+	}
+	names := [tableParts]string{"*", "*", "*"}
+	for i, one := range p.parts {
+		names[tableParts-len(p.parts)+i] = strings.Join(one.pieces, "*")
+	}
+	return names[0], names[1], names[2], true
 }

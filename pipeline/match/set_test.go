@@ -93,3 +93,19 @@ func FuzzNew(f *testing.F) {
 		}
 	})
 }
+
+func TestNames(t *testing.T) {
+	for text, want := range map[string]string{
+		"orders": "* * orders", "public.*": "* public *", "shop.pub*.\"odd.name\"": "shop pub* odd.name", "*": "* * *",
+		"~^public": "", "a.b.c.d": "", "a..b": "",
+	} {
+		database, schema, table, ok := Names(text)
+		got := ""
+		if ok {
+			got = strings.Join([]string{database, schema, table}, " ")
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+}
