@@ -113,10 +113,14 @@ func (r *runner) listen() (*control.Server, error) {
 		return nil, nil
 	}
 	c := r.config.Settings.Control
-	return control.Listen(r.control, control.Options{
+	o := control.Options{
 		Socket: controlSocket(r.config), Listen: c.Listen, Token: c.Token, StalledAfter: c.StalledAfter,
 		LagObjective: c.LagObjective, Log: r.log,
-	})
+	}
+	if c.TLS != nil {
+		o.Cert, o.Key = c.TLS.Cert, c.TLS.Key
+	}
+	return control.Listen(r.control, o)
 }
 
 // watch shows progress until ctx ends.

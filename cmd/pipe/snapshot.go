@@ -29,11 +29,12 @@ func snapshotCommand() *cobra.Command {
 			"  pipe snapshot --table orders --where 'row.id >= 1000' shop.hcl      a part of the table\n" +
 			"  pipe snapshot --table orders --replace shop.hcl    delete downstream what is gone at the source\n" +
 			"  pipe snapshot --table orders --cancel shop.hcl\n" +
+			"  pipe snapshot --table orders --at https://db1:8080 --ca ca.pem shop.hcl      on another machine\n" +
 			"  pipe snapshot --status shop.hcl",
 		Args: cobra.MaximumNArgs(1),
 		RunE: snapshotRun,
 	}
-	configFlags(cmd)
+	remoteFlags(withConfig(cmd))
 	f := cmd.Flags()
 	f.StringArray("table", nil, "a table, or a pattern as in tables = [...] (repeatable)")
 	f.String("source", "", "the source's address, where several have the table")

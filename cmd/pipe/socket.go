@@ -43,6 +43,20 @@ type target struct {
 func findTarget(cmd *cobra.Command, args []string) (*target, error) {
 	o := outputOf(cmd)
 	c, diags := loadConfig(cmd, args)
+	client, err := remote(cmd, c)
+	if err != nil {
+		return nil, err
+	}
+	if client != nil {
+		if err := o.refused(cmd, c, diags); err != nil {
+			return nil, err
+		}
+		t := &target{config: c}
+		if err := t.reach(cmd.Context(), client); err != nil {
+			return nil, asked(err)
+		}
+		return t, nil
+	}
 	if !diags.HasErrors() {
 		t := &target{config: c}
 		if err := t.find(cmd.Context()); err != nil {

@@ -14,17 +14,18 @@ import (
 )
 
 func statusCommand() *cobra.Command {
-	return withConfig(&cobra.Command{
+	return remoteFlags(withConfig(&cobra.Command{
 		Use:   "status [FILE|DIR]",
 		Short: "Show how a pipeline is doing",
 		Long: "Asks the running pipeline how far it is: lag, rows, the snapshots of its tables, what fails. Of one that\n" +
 			"does not run it shows what is stored. The exit code is 0 where the pipeline runs and is ready, 4 where it\n" +
 			"does not run, stands still, fails, or is beyond its lag objective.",
 		Example: "  pipe status shop.hcl\n" +
-			"  pipe status --json shop.hcl",
+			"  pipe status --json shop.hcl\n" +
+			"  pipe status --at https://db1:8080 --ca ca.pem shop.hcl      on another machine",
 		Args: cobra.MaximumNArgs(1),
 		RunE: status,
-	})
+	}))
 }
 
 func withConfig(cmd *cobra.Command) *cobra.Command {

@@ -127,6 +127,9 @@ func (l *loader) settings(path string) {
 	}
 	if p.control != nil {
 		p.s.Control = *p.control
+		if t := p.control.TLS; t != nil {
+			p.s.Control.TLS = &ControlTLS{Cert: l.relative(t.Cert), Key: l.relative(t.Key)}
+		}
 	}
 	switch {
 	case p.state == nil:

@@ -13,23 +13,26 @@ import (
 	"syscall"
 
 	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
 
-// ErrNotRunning is what a Client fails with where nobody listens at the socket.
-var ErrNotRunning = errors.New("nobody listens at the control socket")
+// ErrNotRunning is what a Client fails with where nobody listens.
+var ErrNotRunning = errors.New("nobody listens there")
 
 // maxAnswer bounds an answer: a thousand tables are about half a megabyte.
 const maxAnswer = 64 << 20
 
-// Client asks a running pipeline through its socket. It is safe for concurrent use.
+// Client asks a running pipeline, through its socket or over TCP. It is safe for concurrent use.
 type Client struct {
-	path string
-	http http.Client
+	place string // where it asks, for messages: "socket PATH", or a URL
+	base  string // URL in front of paths
+	token spec.Secret
+	http  http.Client
 }
 
 // Dial returns the client of the socket with that path. It connects with each request.
 func Dial(path string) *Client {
-	c := &Client{path: path}
+	c := &Client{place: "socket " + path, base: "http://localhost"}
 	c.http.Transport = &http.Transport{
 		DisableKeepAlives: true, // the process may be another one next time
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -73,9 +76,12 @@ func (c *Client) do(ctx context.Context, method, path string, body, into any) er
 			return err
 		}
 	}
-	q, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, bytes.NewReader(text))
+	q, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(text))
 	if err != nil {
 		return err
+	}
+	if c.token != "" {
+		q.Header.Set("Authorization", "Bearer "+c.token.Reveal())
 	}
 	if body != nil {
 		q.Header.Set("Content-Type", "application/json")
@@ -107,6 +113,8 @@ func (c *Client) failed(err error) error {
 		return err
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return c.refused(ErrNotRunning, "")
+	case certificate(err):
+		return c.refused(err, "Name the authority's certificate with --ca, and a host that the certificate is for.")
 	case errors.Is(err, fs.ErrPermission):
 		return c.refused(errors.New("it belongs to another user"), "Run this as the user that runs the pipeline.")
 	}
@@ -115,5 +123,5 @@ func (c *Client) failed(err error) error {
 
 func (c *Client) refused(err error, hint string) error {
 	return &pipeline.Error{Node: "control", Class: pipeline.Environment, Hint: hint,
-		Err: fmt.Errorf("socket %s: %w", c.path, err)}
+		Err: fmt.Errorf("%s: %w", c.place, err)}
 }

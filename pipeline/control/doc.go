@@ -14,6 +14,7 @@
 //   - The socket has mode 0600 from the moment that it exists. Over TCP there are two ways: with a
 //     token, which everything but the two probes needs; or without, for this machine only, where
 //     nothing can be asked for and the Host header must name this machine (no DNS rebinding).
+//   - With a certificate everything over TCP is TLS 1.2 or later; the files are read again when they change.
 //   - No output holds a secret: what is shown are names, figures and errors, and components keep
 //     secrets out of these.
 //   - Nothing that a client does holds a goroutine or memory without bound: bodies, headers, requests

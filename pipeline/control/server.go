@@ -36,6 +36,7 @@ type Options struct {
 	Socket       string // path of the socket; "": none
 	Listen       string // host:port; "": no TCP
 	Token        spec.Secret
+	Cert, Key    string // files, PEM: TCP is encrypted; "" for none
 	StalledAfter time.Duration
 	LagObjective time.Duration
 	Log          *slog.Logger
@@ -77,6 +78,12 @@ func Listen(p Pipeline, o Options) (*Server, error) {
 			Hint: "Set another address in control { listen = ... }."}
 	}
 	s.tcp = l
+	if o.Cert == "" {
+		return s, nil
+	}
+	if s.tcp, err = encrypted(l, o.Cert, o.Key, s.options.Log); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
 	return s, nil
 }
 
@@ -94,7 +101,7 @@ func (s *Server) Run(ctx context.Context) {
 	var all sync.WaitGroup
 	all.Go(func() { s.judgeAll(ctx) })
 	if s.tcp != nil {
-		s.options.Log.Info("control listens", "address", s.tcp.Addr().String())
+		s.options.Log.Info("control listens", "address", s.tcp.Addr().String(), "tls", s.options.Cert != "")
 		all.Go(func() { s.serve(ctx, s.tcp, s.overTCP()) })
 	}
 	if s.options.Socket != "" {
