@@ -30,9 +30,10 @@ type Server struct {
 
 // The bounds of a lease. A sign of life is given several times within it.
 const (
-	MinLease     = time.Second
-	beatsInLease = 4
-	closeWithin  = 2 * time.Second
+	MinLease      = time.Second
+	beatsInLease  = 4
+	closeWithin   = 2 * time.Second
+	connectWithin = 15 * time.Second // for one host to answer, unless the DSN says otherwise
 )
 
 // Postgres is a Store in two tables of a PostgreSQL database: state has the positions, lease the owner of
@@ -226,9 +227,12 @@ func (s *Server) connect(ctx context.Context) (*pgconn.PgConn, error) {
 	if cfg.RuntimeParams["application_name"] == "" {
 		cfg.RuntimeParams["application_name"] = "pipe " + s.Pipeline + " state"
 	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = connectWithin
+	}
 	conn, err := pgconn.ConnectConfig(ctx, cfg)
 	if err != nil {
-		return nil, err
+		return nil, pipeline.OneLine(err)
 	}
 	lease := fmt.Sprint(s.Lease.Milliseconds())
 	err = conn.Exec(ctx, "SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET lock_timeout = "+lease+

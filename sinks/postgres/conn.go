@@ -6,10 +6,14 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pipe-cdc/pipe/pipeline"
 )
 
-// closeWithin bounds a polite goodbye to the server.
-const closeWithin = 2 * time.Second
+const (
+	connectWithin = 15 * time.Second // for one host to answer, unless dsn says otherwise
+	closeWithin   = 2 * time.Second  // for a polite goodbye to the server
+)
 
 // noReplicaRole is what the server answers to a role that may not set session_replication_role.
 const noReplicaRole = "42501"
@@ -29,9 +33,12 @@ func (c *Config) connect(ctx context.Context, name string) (*conn, error) {
 	if cfg.RuntimeParams["application_name"] == "" {
 		cfg.RuntimeParams["application_name"] = name
 	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = connectWithin
+	}
 	pc, err := pgconn.ConnectConfig(ctx, cfg)
 	if err != nil {
-		return nil, err
+		return nil, pipeline.OneLine(err)
 	}
 	s := &conn{PgConn: pc}
 	if err := s.run(ctx, c.settings()); err != nil {

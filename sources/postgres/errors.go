@@ -140,5 +140,5 @@ func (c *Connection) connectError(err error, _ *pgconn.Config) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("connect: %w", err)
+	return fmt.Errorf("connect: %w", pipeline.OneLine(err))
 }

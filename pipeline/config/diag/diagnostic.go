@@ -62,7 +62,7 @@ func From(diags hcl.Diagnostics, files map[string][]byte) []Diagnostic {
 		hide = append(hide, spec.ExtraOf(d).Hide...)
 	}
 	s := snippets{files: files, hide: hide}
-	var out []Diagnostic
+	out := []Diagnostic{}
 	for _, d := range Sorted(diags) {
 		next := s.diagnostic(d)
 		same := func(o Diagnostic) bool { return reflect.DeepEqual(o, next) }
