@@ -43,7 +43,7 @@ func serve(t *testing.T, p Pipeline, o Options) (s *Server, stop func()) {
 func dial(t *testing.T, path string) *Client {
 	t.Helper()
 	c := Dial(path)
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		_, err := c.Status(t.Context())
 		if err == nil {
 			return c

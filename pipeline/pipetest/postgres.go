@@ -14,7 +14,7 @@ import (
 )
 
 // cleanupWithin bounds what a cleanup may take, which has no test context any more.
-const cleanupWithin = 30 * time.Second
+const cleanupWithin = 90 * time.Second
 
 // PG is a private PostgreSQL server. BinDir has psql, pg_recvlogical and the others.
 type PG struct {

@@ -53,7 +53,7 @@ func turn(c net.Conn, d time.Duration) error {
 func TestProxy(t *testing.T) {
 	p := NewProxy(t, echo(t))
 	c := dial(t, p.Addr())
-	if err := turn(c, 5*time.Second); err != nil {
+	if err := turn(c, time.Minute); err != nil {
 		t.Fatalf("through the proxy: %v", err)
 	}
 
@@ -69,41 +69,41 @@ func TestProxy(t *testing.T) {
 
 	p.Delay(40 * time.Millisecond)
 	start := time.Now()
-	if err := turn(c, 5*time.Second); err != nil || time.Since(start) < 80*time.Millisecond {
+	if err := turn(c, time.Minute); err != nil || time.Since(start) < 80*time.Millisecond {
 		t.Errorf("delayed twice by 40ms: %v, %v", time.Since(start), err)
 	}
 	p.Resume()
 
 	p.Cut()
-	if err := turn(c, 5*time.Second); err == nil {
+	if err := turn(c, time.Minute); err == nil {
 		t.Error("a connection survived Cut")
 	}
-	if err := turn(dial(t, p.Addr()), 5*time.Second); err == nil {
+	if err := turn(dial(t, p.Addr()), time.Minute); err == nil {
 		t.Error("a new connection passes after Cut")
 	}
 	p.Resume()
 	c = dial(t, p.Addr())
-	if err := turn(c, 5*time.Second); err != nil {
+	if err := turn(c, time.Minute); err != nil {
 		t.Errorf("after Resume: %v", err)
 	}
 
 	p.CutAfter(10)
-	if err := turn(c, 5*time.Second); err != nil {
+	if err := turn(c, time.Minute); err != nil {
 		t.Errorf("8 of 10 bytes: %v", err)
 	}
-	if err := turn(c, 5*time.Second); err == nil {
+	if err := turn(c, time.Minute); err == nil {
 		t.Error("CutAfter did not cut")
 	}
 	p.Resume()
 	c = dial(t, p.Addr())
-	if err := turn(c, 5*time.Second); err != nil {
+	if err := turn(c, time.Minute); err != nil {
 		t.Error(err)
 	}
 	p.Drop()
-	if err := turn(c, 5*time.Second); err == nil {
+	if err := turn(c, time.Minute); err == nil {
 		t.Error("a connection survived Drop")
 	}
-	if err := turn(dial(t, p.Addr()), 5*time.Second); err != nil {
+	if err := turn(dial(t, p.Addr()), time.Minute); err != nil {
 		t.Errorf("a new connection after Drop: %v", err)
 	}
 }

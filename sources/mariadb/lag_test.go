@@ -73,7 +73,7 @@ func TestReport(t *testing.T) {
 	r := pipetest.Run(t, s, from, out)
 	report := func(what string, ok func(pipeline.Report) bool) {
 		t.Helper()
-		for end := time.Now().Add(20 * time.Second); !ok(s.Report()); time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(90 * time.Second); !ok(s.Report()); time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("%s: %+v", what, s.Report())
 			}

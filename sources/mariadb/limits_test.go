@@ -106,11 +106,14 @@ func TestSameServerID(t *testing.T) {
 	r.Out.Wait(t, "the first mark", func(b []*pipeline.Batch) bool { return len(b) > 0 })
 	from := r.Out.Checkpoint()
 	r.Stop()
-	first := make(chan error, 1)
-	go func() { first <- failing(t, c, from) }()
-	time.Sleep(300 * time.Millisecond)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	first, source := make(chan error, 1), open(t, c).(*Source)
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
+	go func() {
+		defer cancel() // the second one too
+		first <- source.Run(t.Context(), from, &pipetest.Collect{})
+	}()
+	streams(t, source)
 	_ = open(t, c).Run(ctx, from, &pipetest.Collect{})
 	if err := <-first; pipeline.ClassOf(err) != pipeline.Environment || !strings.Contains(pipeline.HintOf(err), "server_id") {
 		t.Errorf("class %v: %v", pipeline.ClassOf(err), err)

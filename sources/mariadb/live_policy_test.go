@@ -3,6 +3,7 @@ package mariadb
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -189,6 +190,7 @@ func TestFailingAndCancelled(t *testing.T) {
 	if e := r.entry("a"); e.Status != snapshot.Failed || !strings.Contains(e.Error, "nothing") {
 		t.Errorf("%+v", e)
 	}
+	o.pause.Store(int64(5 * time.Millisecond)) // so that it cannot be done before it is cancelled
 	if err := r.source.Ask(t.Context(), snapshot.Request{Table: "a", Reason: snapshot.ForRequest}); err != nil {
 		t.Fatal(err)
 	}
@@ -199,6 +201,7 @@ func TestFailingAndCancelled(t *testing.T) {
 	if e := r.entry("a"); e.Status != snapshot.Cancelled {
 		t.Errorf("%+v", e)
 	}
+	o.pause.Store(0)
 	r.ask(snapshot.Request{Table: "a", Reason: snapshot.ForRequest, Where: `row.id <= 10 && row.v == "s"`})
 	if e := r.entry("a"); e.Status != snapshot.Done || e.Rows != 10 {
 		t.Errorf("%+v", e)
@@ -306,7 +309,7 @@ func TestWhenNeeded(t *testing.T) {
 func purge(t *testing.T, m *pipetest.Maria) {
 	t.Helper()
 	files := m.QueryText(t, "", "SHOW BINARY LOGS")
-	for range 100 { // a log is kept until the storage engine has written what it tells of, and while it is read
+	for range 600 { // a log is kept until the storage engine has written what it tells of, and while it is read
 		m.Exec(t, "", "PURGE BINARY LOGS TO '"+files[len(files)-1][0]+"'")
 		if len(m.QueryText(t, "", "SHOW BINARY LOGS")) == 1 {
 			return
@@ -357,9 +360,10 @@ func TestPartialImages(t *testing.T) {
 	writer.Wait()
 	r.until("end of the snapshot", func() bool { return r.entry("a").Status == snapshot.Done })
 	maria.Exec(t, db, "INSERT INTO z VALUES (7)")
-	out.Wait(t, "fence", func(b []*pipeline.Batch) bool {
-		last := b[len(b)-1].Rows
-		return len(last) > 0 && last[len(last)-1].Schema.Table == "z"
+	out.Wait(t, "fence", func(list []*pipeline.Batch) bool {
+		return slices.ContainsFunc(list, func(b *pipeline.Batch) bool {
+			return slices.ContainsFunc(b.Rows, func(r pipeline.Row) bool { return r.Schema.Table == "z" })
+		})
 	})
 	run.Stop()
 	bad, rows := 0, maria.QueryText(t, db, "SELECT id, v, w FROM a")

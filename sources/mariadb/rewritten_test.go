@@ -35,7 +35,7 @@ func captured(t *testing.T, c *Config, db string, sql ...string) (place, [][]byt
 		t.Fatal(err)
 	}
 	defer s.conn.Close()
-	_ = s.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_ = s.conn.SetReadDeadline(time.Now().Add(90 * time.Second))
 	var out [][]byte
 	for {
 		e, err := s.conn.Event()

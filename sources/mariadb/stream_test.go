@@ -161,9 +161,9 @@ func TestRotationAndRestart(t *testing.T) {
 	wantRows(t, r, db, "insert t (1)", "insert t (2)")
 	from := r.Out.Checkpoint()
 	r.Stop()
-	ended := make(chan error, 1)
-	go func() { ended <- failing(t, c, from) }()
-	time.Sleep(300 * time.Millisecond)
+	ended, source := make(chan error, 1), open(t, c).(*Source)
+	go func() { ended <- source.Run(t.Context(), from, &pipetest.Collect{}) }()
+	streams(t, source) // one that connects after the restart never fails
 	m.Restart(t, "immediate")
 	err := <-ended
 	if pipeline.ClassOf(err) != pipeline.Retryable {
@@ -188,25 +188,34 @@ func TestPurged(t *testing.T) {
 	r.Stop()
 	from := r.Out.Checkpoint()
 	m.Exec(t, db, "INSERT INTO t VALUES (1)", "FLUSH BINARY LOGS", "INSERT INTO t VALUES (2)", "FLUSH BINARY LOGS")
-	for _, row := range m.QueryText(t, "", "SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND = 'Binlog Dump'") {
-		m.Exec(t, "", "KILL "+row[0]) // the server does not delete a log that is being read
-	}
-	files := m.QueryText(t, "", "SHOW BINARY LOGS")
-	for range 100 { // a log is kept until the storage engine has written what it tells of
-		m.Exec(t, "", "PURGE BINARY LOGS TO '"+files[len(files)-1][0]+"'")
-		if len(m.QueryText(t, "", "SHOW BINARY LOGS")) == 1 {
-			break
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
+	killDumps(t, m) // the server does not delete a log that is being read
+	purge(t, m)
 	wantFailure(t, c, from, "binlog_expire_logs_seconds")
 	m.Exec(t, db, "RESET MASTER", "INSERT INTO t VALUES (3)")
 	wantFailure(t, c, from, "restored to an earlier point")
 }
 
+// streams waits until a source streams.
+func streams(t *testing.T, s *Source) {
+	t.Helper()
+	for end := time.Now().Add(90 * time.Second); s.Report().Phase != phaseStreaming; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it does not stream: %+v", s.Report())
+		}
+	}
+}
+
+// killDumps ends the server's side of all that read its log; one that ends by itself meanwhile is no error.
+func killDumps(t *testing.T, m *pipetest.Maria) {
+	t.Helper()
+	for _, row := range m.QueryText(t, "", "SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND = 'Binlog Dump'") {
+		_, _ = m.Query(t.Context(), "", "KILL "+row[0]+";")
+	}
+}
+
 // failing runs a source that is expected to fail.
 func failing(t *testing.T, c *Config, from pipeline.Checkpoint) error {
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	return open(t, c).Run(ctx, from, &pipetest.Collect{})
 }

@@ -132,7 +132,7 @@ func sourceLines(t testing.TB, dsn, query string) []string {
 func (m *image) sameSoon(t testing.TB, dsn, table, query string) {
 	t.Helper()
 	var diff string
-	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+	for until := time.Now().Add(most); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 		if diff = cmp.Diff(sourceLines(t, dsn, query), m.lines(table)); diff == "" {
 			return
 		}
@@ -160,7 +160,7 @@ func ask(t testing.TB, r *pipetest.Running, tables ...string) {
 
 func askFor(t testing.TB, r *pipetest.Running, list ...snapshot.Request) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), most)
 	defer cancel()
 	if err := askerOf(t, r).Ask(ctx, list...); err != nil {
 		t.Fatal(err)
@@ -171,7 +171,7 @@ func askFor(t testing.TB, r *pipetest.Running, list ...snapshot.Request) {
 func entry(t testing.TB, r *pipetest.Running, table string, want snapshot.Status) snapshot.Entry {
 	t.Helper()
 	var last snapshot.Entry
-	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(most); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
 		for _, e := range askerOf(t, r).Entries() {
 			if e.Table == table {
 				last = e

@@ -258,7 +258,7 @@ func TestRewrittenIsReadAgain(t *testing.T) {
 	go func() {
 		_ = asked.(snapshot.Asker).Ask(t.Context(), snapshot.Request{Table: "public.a", Reason: snapshot.ForRequest, Asked: time.Now()})
 	}()
-	time.Sleep(50 * time.Millisecond)
+	eventually(t, "the request", asked.(*Source).desk.Waiting)
 	r = pipetest.Run(t, asked, cp, m.output())
 	m.sameSoon(t, dsn, "public.a", `SELECT * FROM a`)
 	saved(t, r, "public.a")

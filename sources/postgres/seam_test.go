@@ -58,9 +58,8 @@ func TestGapBeforeFirstSnapshot(t *testing.T) {
 	local := dsn + "&options=-csynchronous_commit%3Dlocal"
 	c := configOf(local, func(c *Config) { c.Snapshot, c.Create = policyInitial, nil })
 	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY, v text)`, `INSERT INTO a VALUES (1, 'x'), (2, 'x')`,
-		`CREATE PUBLICATION pub FOR TABLE a`, `SELECT pg_create_logical_replication_slot('`+c.Slot+`', 'pgoutput')`,
-		`ALTER SYSTEM SET synchronous_standby_names = 'missing'`, `SELECT pg_reload_conf()`)
-	time.Sleep(100 * time.Millisecond)
+		`CREATE PUBLICATION pub FOR TABLE a`, `SELECT pg_create_logical_replication_slot('`+c.Slot+`', 'pgoutput')`)
+	missesStandby(t, dsn, local)
 	ended := waitsForStandby(t, dsn, `INSERT INTO a VALUES (3, 'waits')`)
 	eventually(t, "the commit to wait", func() bool {
 		return pipetest.QueryText(t, local, `SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'`)[0][0] == "1"

@@ -26,8 +26,8 @@ func connectTo(t testing.TB, dsn string) *pgconn.PgConn {
 	return conn
 }
 
-// most is how long a test waits for what should come soon.
-const most = 20 * time.Second
+// most is how long a test waits for what should come soon, on a machine that does much else.
+const most = 90 * time.Second
 
 func execOn(t testing.TB, conn *pgconn.PgConn, sql string) {
 	t.Helper()
@@ -172,7 +172,7 @@ func TestSlotInUse(t *testing.T) {
 	r := start(t, c, nil, nil)
 	eventually(t, "the slot to be active", func() bool { return active(t, dsn, c) })
 	wantError(t, c, r.Out.Checkpoint(), pipeline.Retryable, "in use by the process with pid", "own slot")
-	c.Standby = 20 * time.Second
+	c.Standby = most
 	second := pipetest.Run(t, open(t, c), r.Out.Checkpoint(), nil)
 	eventually(t, "the standby", func() bool { return second.Source.(pipeline.Reporter).Report().Phase == "standby" })
 	r.Stop()
@@ -214,9 +214,9 @@ func TestSlotBlocked(t *testing.T) {
 	execOn(t, other, `BEGIN; INSERT INTO a VALUES (1)`)
 	c := configOf(dsn, func(c *Config) { c.SlotTimeout = time.Second })
 	wantError(t, c, nil, pipeline.Retryable, "transaction of pid", "pg_terminate_backend")
-	if rows := pipetest.QueryText(t, dsn, `SELECT FROM pg_replication_slots WHERE slot_name = $1`, c.Slot); len(rows) != 0 {
-		t.Error("the half made slot was left")
-	}
+	eventually(t, "the half made slot to go", func() bool {
+		return len(pipetest.QueryText(t, dsn, `SELECT FROM pg_replication_slots WHERE slot_name = $1`, c.Slot)) == 0
+	})
 	execOn(t, other, `ROLLBACK`)
 }
 

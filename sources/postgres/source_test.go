@@ -15,12 +15,13 @@ import (
 )
 
 func TestSource(t *testing.T) {
+	t.Parallel()
 	pipetest.TestSource(t, pipetest.SourceHarness{
-		Keepalive: 2 * time.Second,
+		Keepalive: 6 * time.Second,
 		New: func(t testing.TB) pipetest.SourceTarget {
 			dsn := pg.Database(t)
 			pipetest.Exec(t, dsn, `CREATE TABLE a (id serial PRIMARY KEY, v text)`)
-			c := configOf(dsn + "&options=-cwal_sender_timeout%3D1500ms")
+			c := configOf(dsn + "&options=-cwal_sender_timeout%3D4s")
 			first := start(t, c, nil, nil) // makes the slot
 			first.Stop()
 			return pipetest.SourceTarget{

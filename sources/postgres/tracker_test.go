@@ -24,7 +24,7 @@ func tracked(table string, create ...string) func(*Config) {
 func soon(t testing.TB, dsn, query string, want ...string) {
 	t.Helper()
 	var got []string
-	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+	for until := time.Now().Add(most); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 		got = got[:0]
 		for _, row := range pipetest.QueryText(t, dsn, query) {
 			got = append(got, strings.Join(row, "|"))
@@ -104,10 +104,12 @@ func TestTrackerKeepsRequests(t *testing.T) {
 	m := newImage()
 	r := start(t, configOf(dsn, tracked("public.snapshot_tracker", "tracker")), nil, m.output())
 	soon(t, dsn, "SELECT count(*) FROM snapshot_tracker", "1")
+	unlock := openTransaction(t, dsn, "LOCK TABLE or_ers IN ACCESS EXCLUSIVE MODE") // it is read no sooner
 	pipetest.Exec(t, dsn, needsOrders)
 	state := "SELECT needs_snapshot, under_snapshot FROM snapshot_tracker"
 	soon(t, dsn, state, "f|t")
 	pipetest.Exec(t, dsn, needsOrders)
+	unlock()
 	soon(t, dsn, state, "f|f")
 	entry(t, r, "public.or_ers", snapshot.Done)
 	if n := m.readRows(); n != 200000 {
