@@ -37,6 +37,13 @@ type Exclusive interface {
 	Await(ctx context.Context) error
 }
 
+// Successor is implemented by sources that can end what a process that hangs still holds upstream. Succeed is
+// called at most once, before Await, where the processes of a pipeline take turns: term is the number of this
+// process's turn, and what has a lower one is not to read any more.
+type Successor interface {
+	Succeed(term int64)
+}
+
 // Func changes one row in place and reports whether to keep it. New memory for values comes from a,
 // which belongs to the row's batch. Before the call the engine has set r.Schema to the schema that
 // Bind returned; f may set another one with the same columns (a row-wise route). A row that comes

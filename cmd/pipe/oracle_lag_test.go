@@ -26,6 +26,7 @@ const caughtUp = 300 * time.Millisecond
 // lagWatch measures how long the beats of a table that is not read again are on their way.
 type lagWatch struct {
 	reading   atomic.Bool // a snapshot was asked for, and not all were seen to be over
+	striking  atomic.Bool // a process is being ended, or begun
 	disturbed atomic.Bool // a process ended, and the next has not caught up
 	stop      context.CancelFunc
 	done      sync.WaitGroup
@@ -69,7 +70,13 @@ func (l *lagWatch) end() {
 }
 
 // disturb says that a process is about to end.
-func (l *lagWatch) disturb() { l.disturbed.Store(true) }
+func (l *lagWatch) disturb() {
+	l.striking.Store(true)
+	l.disturbed.Store(true)
+}
+
+// undisturbed says that one runs again.
+func (l *lagWatch) undisturbed() { l.striking.Store(false) }
 
 // look notes how long the beat after the one that is there has been on its way.
 func (l *lagWatch) look(n int64) {
@@ -83,7 +90,7 @@ func (l *lagWatch) look(n int64) {
 	switch {
 	case l.disturbed.Load():
 		kind = "after an end"
-		if n > 0 && lag < caughtUp {
+		if n > 0 && lag < caughtUp && !l.striking.Load() {
 			l.disturbed.Store(false)
 		}
 	case l.reading.Load():

@@ -16,7 +16,7 @@ import (
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 )
 
-// How long the oracle disturbs each of its four pipelines; PIPE_ORACLE, a duration, is for all four.
+// oracleLasts is how long the oracle disturbs each of its pipelines, unless PIPE_ORACLE says otherwise.
 const oracleLasts = 8 * time.Second
 
 // oraclePatience is how long a pipeline may take to be ready, or to finish what was asked for.
@@ -28,21 +28,6 @@ func oracleRows() []int { return []int{20_000, 20_000, 5_000, 2_000, 2_000} }
 
 // comesAndGoes is the table that is taken out of the file and put back.
 const comesAndGoes = 4
-
-// oracleConfig is of a pipeline whose source and sink blocks vary.
-const oracleConfig = `
-pipeline "oracle" {
-  state "file" {
-    path = env("STATE")
-  }
-  retry {
-    wait     = "100ms"
-    max_wait = "500ms"
-  }
-}
-%s
-%s
-`
 
 // oracleSink is what is downstream.
 type oracleSink interface {
@@ -57,75 +42,73 @@ type oracleSink interface {
 type oracleRun struct {
 	*testing.T
 	*scene
+	oracleKind
 	db      oracleDB
-	sink    oracleSink
+	out     oracleSink
 	replace bool // the sink can delete what vanished
 	seed    int64
 	rng     *rand.Rand
-	file    string
 	last    bool // the table that comes and goes is in the file
-	p       *process
+	fleet   []*oracleProcess
+	lead    *oracleProcess // that had the pipeline last
+	strikes []int
 	lag     *lagWatch
 	asks    map[string]int
-	client  *control.Client
 }
 
 // TestOracle disturbs pipelines in every way while writers write to five tables: tables are read again,
-// added and removed, snapshots are cancelled and processes killed. No row may ever go back to an older
-// version, no other table may wait for a snapshot, and at the end everything is equal. PIPE_SEED repeats a
-// run's choices.
+// added and removed, snapshots are cancelled and processes killed. With the state in PostgreSQL two or three
+// processes run each pipeline: the one that leads and those that stand by are killed, ended, and stopped for
+// longer than the lease. No row may ever go back to an older version, no other table may wait for a snapshot,
+// and at the end everything is equal.
+//
+// Five of the ten kinds of pipelines are disturbed for 8 s each, other ones by the seed; one at least has its
+// state in PostgreSQL. With PIPE_ORACLE, a duration such as 20m, all ten are, one after the other, each for a
+// tenth of it: what passes beside it, for the first snapshots and the comparisons, comes on top. PIPE_SEED
+// repeats a run's choices.
 func TestOracle(t *testing.T) {
 	t.Parallel()
-	lasts := oracleLasts
+	seed, lasts := crashSeed(t), oracleLasts
+	kinds := oracleSome(seed)
 	if text := os.Getenv("PIPE_ORACLE"); text != "" {
 		d, err := time.ParseDuration(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		lasts = d / 4
+		kinds = slices.Concat(oracleKinds()...)
+		lasts = d / time.Duration(len(kinds))
 	}
-	for _, source := range []string{"postgres", "mariadb"} {
-		for _, sink := range []string{"postgres", "kafka"} {
-			t.Run(source+" to "+sink, func(t *testing.T) { newOracle(t, source, sink).run(lasts) })
-		}
+	for _, k := range kinds {
+		t.Run(k.String(), func(t *testing.T) { newOracle(t, k, seed).run(lasts) })
 	}
 }
 
-func newOracle(t *testing.T, source, sink string) *oracleRun {
-	o := &oracleRun{T: t, seed: crashSeed(t), last: true, asks: map[string]int{}, replace: sink == "postgres"}
+func newOracle(t *testing.T, kind oracleKind, seed int64) *oracleRun {
+	o := &oracleRun{T: t, oracleKind: kind, seed: seed, last: true, asks: map[string]int{}, replace: kind.sink == "postgres"}
 	o.scene = &scene{dir: t.TempDir()}
-	o.state = filepath.Join(o.dir, "state")
 	o.rng = rand.New(rand.NewSource(o.seed))
-	pg := pipetest.Postgres(t, "log_min_messages=fatal")
-	if source == "postgres" {
+	pg := pipetest.Postgres(t, "log_min_messages=fatal", "max_connections=200")
+	if kind.source == "postgres" {
 		o.db = newOraclePostgres(t, pg)
 	} else {
 		o.db = newOracleMariaDB(t)
 	}
-	if sink == "postgres" {
-		o.sink = newTargetPostgres(t, pg)
+	if kind.sink == "postgres" {
+		o.out = newTargetPostgres(t, pg)
 	} else {
-		o.sink = newTargetKafka(t)
+		o.out = newTargetKafka(t)
 	}
-	o.env = append([]string{"SOURCE=" + o.db.dsn(), "STATE=" + o.state}, o.sink.env()...)
-	o.client = control.Dial(o.state + ".sock")
-	o.write()
+	o.state = filepath.Join(o.dir, "state")
+	if kind.several() {
+		o.scene.state = pg.Database(t)
+	}
+	o.env = append([]string{"SOURCE=" + o.db.dsn(), "STATE=" + o.state}, o.out.env()...)
 	return o
-}
-
-// write writes the configuration as it is to be now.
-func (o *oracleRun) write() {
-	o.Helper()
-	tables := []string{"beat", "t0", "t1", "t2", "t3", "t4"}
-	if !o.last {
-		tables = tables[:len(tables)-1]
-	}
-	o.file = o.scene.file(o.T, "oracle.hcl", fmt.Sprintf(oracleConfig, o.db.block(tables), o.sink.block()))
 }
 
 func (o *oracleRun) run(lasts time.Duration) {
 	w := startOracleWriters(o.T, o.db, o.seed)
-	o.lag = watchLag(o.T, o.db, o.sink)
+	o.lag = watchLag(o.T, o.db, o.out)
 	o.begin()
 	o.settled("the initial snapshot", func(x control.Table) bool { return x.Status == snapshot.Done })
 	began, committed := time.Now(), w.busy.Load()
@@ -151,45 +134,16 @@ func (o *oracleRun) finish(w *oracleWriters) {
 	o.settled("the end", func(control.Table) bool { return true })
 	w.end()
 	o.lag.end()
-	o.p.signal(o.T, syscall.SIGTERM)
-	if code := o.p.ends(o.T, oraclePatience); code != exitOK {
-		o.Errorf("exit code %d", code)
-	}
-	o.sink.lifeEnds()
-	runUntilCaughtUp(o.T, o.file, o.env)
-	o.sink.lifeEnds()
-	o.sink.check(o)
-}
-
-// begin starts a process and waits until it is ready.
-func (o *oracleRun) begin() {
-	o.Helper()
-	o.p = o.start(o.T, "run", o.file)
-	o.await("it is ready", func() bool {
-		s, err := o.client.Status(o.Context())
-		return err == nil && s.PID == o.p.cmd.Process.Pid && s.Phase == control.Running
-	})
-}
-
-// await waits while the process runs.
-func (o *oracleRun) await(what string, ok func() bool) {
-	o.Helper()
-	for end := time.Now().Add(oraclePatience); !ok(); time.Sleep(faultPoll) {
-		select {
-		case <-o.p.done:
-			o.Fatalf("pipe ended by itself with exit code %d before %s", o.p.cmd.ProcessState.ExitCode(), what)
-		default:
-		}
-		if time.Now().After(end) {
-			o.Fatalf("seed %d: not within %v: %s: %+v", o.seed, oraclePatience, what, o.tables())
-		}
-	}
+	o.endAll(syscall.SIGTERM)
+	runUntilCaughtUp(o.T, o.file(0), o.env)
+	o.out.lifeEnds()
+	o.out.check(o)
 }
 
 // tables returns what the pipeline says of its tables.
 func (o *oracleRun) tables() []control.Table {
-	s, err := o.client.Status(o.Context())
-	if err != nil || len(s.Sources) != 1 {
+	s := o.status()
+	if s == nil || len(s.Sources) != 1 {
 		return nil
 	}
 	for _, x := range s.Sources[0].Tables {
@@ -238,8 +192,7 @@ func (o *oracleRun) move(n int) {
 	case 9, 10:
 		o.ask(o.table(), func(q *control.SnapshotRequest) { q.Replace = o.replace && n == 10 })
 		time.Sleep(time.Duration(o.rng.Intn(300)) * time.Millisecond)
-		o.kill()
-		o.begin()
+		o.strike()
 	case 11:
 		o.toggle()
 	}
@@ -269,10 +222,9 @@ func (o *oracleRun) ask(table string, with func(*control.SnapshotRequest)) {
 		with(&q)
 	}
 	o.lag.reading.Store(true)
-	if _, err := o.client.Snapshot(o.Context(), q); err != nil {
-		o.Errorf("snapshot of %s: %v", table, err)
+	if o.heard(o.lead.client.Snapshot(o.Context(), q)) {
+		o.asks[o.kindOf(q)]++
 	}
-	o.asks[o.kindOf(q)]++
 }
 
 func (o *oracleRun) kindOf(q control.SnapshotRequest) string {
@@ -297,36 +249,20 @@ func (o *oracleRun) cancel(table string) {
 		if x.Status.Open() {
 			o.asks["cancelled"]++
 		}
-		if _, err := o.client.Cancel(o.Context(), control.CancelRequest{Tables: []string{table}}); err != nil {
-			o.Errorf("cancel %s: %v", table, err)
-		}
+		o.heard(o.lead.client.Cancel(o.Context(), control.CancelRequest{Tables: []string{table}}))
 	}
 }
 
-func (o *oracleRun) kill() {
-	o.Helper()
-	o.asks["killed"]++
-	o.lag.disturb()
-	o.p.kill(o.T)
-	o.sink.lifeEnds()
-}
-
-// toggle takes the last table out of the file or puts it back; now and then the process is killed for it.
+// toggle takes the last table out of the file or puts it back; now and then the processes are killed for it.
 func (o *oracleRun) toggle() {
 	o.Helper()
+	sig := syscall.SIGTERM
 	if o.rng.Intn(2) == 0 {
-		o.kill()
-	} else {
-		o.lag.disturb()
-		o.p.signal(o.T, syscall.SIGTERM)
-		if code := o.p.ends(o.T, oraclePatience); code != exitOK {
-			o.Errorf("exit code %d", code)
-		}
-		o.sink.lifeEnds()
+		sig = syscall.SIGKILL
 	}
+	o.endAll(sig)
 	o.last = !o.last
 	o.asks[map[bool]string{true: "added", false: "removed"}[o.last]]++
-	o.write()
 	o.lag.reading.Store(true)
 	o.begin()
 }

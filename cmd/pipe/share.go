@@ -52,10 +52,19 @@ type leading struct {
 // Close implements pipeline.Store.
 func (l leading) Close() error { return errors.Join(l.boards.Close(), l.Postgres.Close()) }
 
-// lead lets the graph's sources share their snapshots through boards beside its store.
+// lead tells the graph's sources that it is this process's turn, and lets them share their snapshots through
+// boards beside its store.
 func (b *builder) lead(ctx context.Context, g *engine.Graph) {
 	p, ok := g.Store.(*checkpoint.Postgres)
-	if !ok || !shareable(g) {
+	if !ok {
+		return
+	}
+	for _, s := range g.Sources {
+		if successor, ok := s.Source.(pipeline.Successor); ok {
+			successor.Succeed(p.Term())
+		}
+	}
+	if !shareable(g) {
 		return
 	}
 	boards, err := p.Boards(ctx, b.shareKey(), runOwner(processName()))

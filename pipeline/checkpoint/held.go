@@ -38,6 +38,9 @@ func (h *held) overdue(lease time.Duration) bool {
 	return time.Since(h.opened)-time.Duration(h.renew.Load()) >= lease
 }
 
+// Term is the number of this process's turn among all that had the pipeline.
+func (p *Postgres) Term() int64 { return p.epoch }
+
 // Lost implements pipeline.Leased.
 func (p *Postgres) Lost() <-chan struct{} { return p.held.lost }
 

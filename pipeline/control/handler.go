@@ -22,6 +22,7 @@ func (s *Server) overSocket() http.Handler {
 	s.reads(mux)
 	s.probes(mux, true)
 	s.asks(mux)
+	mux.HandleFunc("POST /yield", s.yield)
 	return s.bounded(mux)
 }
 

@@ -47,6 +47,8 @@ func TestJudge(t *testing.T) {
 		}, -1, ""},
 		{"connecting", func(_ int, s *Status) { s.Sources[0].Phase = "connecting" }, 0, "connects"},
 		{"starting", func(_ int, s *Status) { s.Phase = Starting }, 0, "starting"},
+		{"standby", func(_ int, s *Status) { s.Phase, s.Leader = Standby, &Leader{Process: "db1:1"} }, 0, "standby: db1:1 has the pipeline"},
+		{"standby that helps", func(_ int, s *Status) { s.Leader = &Leader{Process: "db1:1"} }, 0, "standby: db1:1 has the pipeline"},
 		{"stopping", func(_ int, s *Status) { s.Phase = Stopping }, 0, "stopping"},
 		{"retrying", func(n int, s *Status) {
 			if n >= 5 {

@@ -49,6 +49,7 @@ type Server struct {
 	tcp      net.Listener
 	metrics  http.Handler
 	atOnce   chan struct{} // holds one element for each request
+	yields   chan struct{} // has a token when the socket is to be given up
 
 	mu      sync.Mutex // guards the following
 	judge   Judge
@@ -58,7 +59,8 @@ type Server struct {
 // Listen makes a server, and its TCP listener where one is asked for: an address that cannot be had
 // is an error of class Environment. Run serves it.
 func Listen(p Pipeline, o Options) (*Server, error) {
-	s := &Server{pipeline: p, options: o, atOnce: make(chan struct{}, maxAtOnce)}
+	s := &Server{pipeline: p, options: o, atOnce: make(chan struct{}, maxAtOnce),
+		yields: make(chan struct{}, 1)}
 	s.judge = Judge{StalledAfter: o.StalledAfter, LagObjective: o.LagObjective}
 	if s.options.Log == nil {
 		s.options.Log = slog.New(slog.DiscardHandler)
@@ -112,7 +114,7 @@ func (s *Server) Run(ctx context.Context) {
 
 func (s *Server) serveSocket(ctx context.Context) {
 	said := ""
-	for s.mayListen(ctx) {
+	for ctx.Err() == nil {
 		l, err := listen(s.options.Socket)
 		if err == nil {
 			if l.pointer {
@@ -129,6 +131,9 @@ func (s *Server) serveSocket(ctx context.Context) {
 			s.options.Log.Log(ctx, level, "no control socket: pipe snapshot and pipe status cannot reach this process",
 				"socket", s.options.Socket, "error", text)
 			said = text
+		}
+		if errors.Is(err, errTaken) {
+			s.askFor(ctx)
 		}
 		if !sleep(ctx, socketAgain) {
 			return

@@ -2,72 +2,71 @@ package control
 
 import (
 	"context"
-	"net"
+	"errors"
+	"net/http"
 	"sync"
 	"time"
+
+	"github.com/pipe-cdc/pipe/pipeline"
 )
 
 // Processes of one pipeline that share a directory share the path of their socket, which is to be the
-// leader's. A standby takes it only where it lies unused for a while, and gives it up whenever the leader is
-// another one, who tries to have it several times in that while.
-const standbyAfter = 6 * socketAgain
+// leader's. Who leads and finds that another one listens there asks for it; a standby gives it up and stays
+// away for a while, in which the leader tries to have it several times.
+const (
+	yieldFor    = 6 * socketAgain
+	yieldWithin = 2 * time.Second // to answer who asks
+)
 
-// leader returns who has the pipeline instead of this process, "" where this one does.
-func (s *Server) leader() string {
-	if l := s.pipeline.Status().Leader; l != nil {
-		return l.Process + l.Since.String()
-	}
-	return ""
-}
+// stands reports whether another process has the pipeline.
+func (s *Server) stands() bool { return s.pipeline.Status().Leader != nil }
 
-// mayListen waits until the process may take the socket and reports whether ctx goes on.
-func (s *Server) mayListen(ctx context.Context) bool {
-	unused := time.Now()
-	for s.leader() != "" && time.Since(unused) < standbyAfter {
-		if s.answered(ctx) {
-			unused = time.Now()
-		}
-		if !sleep(ctx, socketAgain) {
-			return false
-		}
-	}
-	return ctx.Err() == nil
-}
-
-// answered reports whether somebody listens at the socket.
-func (s *Server) answered(ctx context.Context) bool {
-	placed, err := follow(s.options.Socket)
-	if err != nil {
-		return false
-	}
-	var d net.Dialer
-	ctx, cancel := context.WithTimeout(ctx, socketAgain)
-	defer cancel()
-	conn, err := d.DialContext(ctx, "unix", placed)
-	if err != nil {
-		return false
-	}
-	_ = conn.Close() // nothing was said
-	return true
-}
-
-// serveUntilYield serves the socket until ctx ends or another process begins to lead.
+// serveUntilYield serves the socket until ctx ends or a standby has given it up and stayed away.
 func (s *Server) serveUntilYield(ctx context.Context, l *socket) {
-	ctx, yield := context.WithCancel(ctx)
+	serving, yield := context.WithCancel(ctx)
 	defer yield()
+	select {
+	case <-s.yields: // that was for an earlier one
+	default:
+	}
 	var watching sync.WaitGroup
-	first := s.leader()
 	watching.Go(func() {
-		for sleep(ctx, socketAgain) {
-			now := s.leader()
-			if now != "" && now != first {
-				yield()
-				return
-			}
-			first = now
+		select {
+		case <-s.yields:
+			yield()
+		case <-serving.Done():
 		}
 	})
-	s.serve(ctx, l, s.overSocket())
+	s.serve(serving, l, s.overSocket())
 	yield()
 	watching.Wait()
+	for away := time.Now(); s.stands() && time.Since(away) < yieldFor; {
+		if !sleep(ctx, socketAgain) {
+			return
+		}
+	}
+}
+
+// yield serves POST /yield.
+func (s *Server) yield(w http.ResponseWriter, _ *http.Request) {
+	if !s.stands() {
+		refuse(w, http.StatusConflict, &pipeline.Error{Class: pipeline.Environment, Err: errors.New("this process has the pipeline")})
+		return
+	}
+	select {
+	case s.yields <- struct{}{}:
+	default: // it was asked already
+	}
+	answer(w, struct{}{})
+}
+
+// askFor asks who listens at the socket for it, where this process has the pipeline. Who is no standby of it
+// refuses; who hangs does not answer.
+func (s *Server) askFor(ctx context.Context) {
+	if status := s.pipeline.Status(); status.Leader != nil || status.Phase != Running {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, yieldWithin)
+	defer cancel()
+	_ = Dial(s.options.Socket).do(ctx, http.MethodPost, "/yield", struct{}{}, &struct{}{}) // it is asked again
 }

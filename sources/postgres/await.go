@@ -13,6 +13,9 @@ func (s *Source) Await(ctx context.Context) error {
 	}
 	defer r.close()
 	if r.admin, err = s.config.connect(ctx); err == nil {
+		err = r.sign(ctx, r.admin)
+	}
+	if err == nil {
 		_, err = r.awaitSlot(ctx)
 	}
 	if err == nil || ctx.Err() != nil {

@@ -67,6 +67,9 @@ func (r *runner) run(ctx context.Context, from pipeline.Checkpoint, out pipeline
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
+	if err := r.sign(ctx, r.admin); err != nil {
+		return err
+	}
 	streamed := withoutPolicy(r.tables, policyOnly)
 	if len(streamed) > 0 {
 		if err := r.publish(ctx, streamed); err != nil {
@@ -75,6 +78,9 @@ func (r *runner) run(ctx context.Context, from pipeline.Checkpoint, out pipeline
 	}
 	var err error
 	if r.repl, r.socket, err = r.config.connectReplication(ctx); err != nil {
+		return err
+	}
+	if err := r.sign(ctx, r.repl); err != nil {
 		return err
 	}
 	if r.identity, err = identify(ctx, r.repl); err != nil {

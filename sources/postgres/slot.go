@@ -92,6 +92,7 @@ func (r *runner) awaitSlot(ctx context.Context) (*slot, error) {
 		if pid == "" {
 			return s, nil
 		}
+		r.expel(ctx)
 		if i == 0 {
 			r.source.enter("standby")
 			r.env.Log.Info("the slot is in use, waiting as standby", "slot", r.config.Slot, "pid", pid)

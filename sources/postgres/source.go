@@ -18,6 +18,7 @@ type Source struct {
 	desk   *snapshot.Desk
 	asked  asked
 	board  snapshot.Board // nil: the initial snapshot is not shared
+	term   int64          // of this process among those that take turns; 0: they do not
 	progress
 }
 

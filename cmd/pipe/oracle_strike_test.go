@@ -1,0 +1,95 @@
+package main
+
+import (
+	"syscall"
+	"time"
+
+	"github.com/pipe-cdc/pipe/pipeline/control"
+)
+
+// oracleStrikes is how many ways there are to disturb the processes of a pipeline.
+const oracleStrikes = 5
+
+// strike ends or stops a process, and starts others in its place.
+func (o *oracleRun) strike() {
+	o.Helper()
+	o.led("one leads", nil)
+	o.lag.disturb()
+	if !o.several() {
+		o.endAll(syscall.SIGKILL)
+		o.begin()
+		return
+	}
+	if len(o.strikes) == 0 {
+		o.strikes = o.rng.Perm(oracleStrikes)
+	}
+	n := o.strikes[0]
+	o.strikes = o.strikes[1:]
+	switch {
+	case n <= 1:
+		o.asks["leader killed"]++
+		o.endLeader(syscall.SIGKILL)
+	case n == 2:
+		o.asks["leader ended"]++
+		o.endLeader(syscall.SIGTERM)
+	case n == 3:
+		o.asks["standby killed"]++
+		o.signalled(syscall.SIGKILL, o.standbys()[0])
+	case o.hangs():
+		o.asks["leader hung"]++
+		o.hang()
+	default:
+		o.asks["leader paused"]++
+		o.pause(o.lead, true)
+		time.Sleep(time.Duration(o.rng.Intn(1000)) * time.Millisecond)
+		o.pause(o.lead, false)
+	}
+	o.begin()
+}
+
+// pause stops a process or lets it go on.
+func (o *oracleRun) pause(p *oracleProcess, stop bool) {
+	o.Helper()
+	p.hangs = stop
+	if stop {
+		p.signal(o.T, syscall.SIGSTOP)
+	} else {
+		p.signal(o.T, syscall.SIGCONT)
+	}
+}
+
+// endLeader ends the process that has the pipeline. For a target that wants to know how far that one wrote,
+// the others do not take over before it was asked.
+func (o *oracleRun) endLeader(sig syscall.Signal) {
+	o.Helper()
+	old, others := o.lead, o.standbys()
+	waits := o.sink == "kafka"
+	for _, p := range others {
+		if waits {
+			o.pause(p, true)
+		}
+	}
+	o.signalled(sig, old)
+	o.out.lifeEnds()
+	for _, p := range others {
+		if waits {
+			o.pause(p, false)
+		}
+	}
+	o.led("another one takes over", old)
+}
+
+// hang stops the process that has the pipeline until another one has taken over and works, and a while longer.
+// When it goes on it must become one that stands by.
+func (o *oracleRun) hang() {
+	o.Helper()
+	old := o.lead
+	o.pause(old, true)
+	o.led("another one takes over from the one that hangs", old)
+	time.Sleep(time.Duration(o.rng.Intn(1000)) * time.Millisecond)
+	o.pause(old, false)
+	o.await("the one that hung stands by", func() bool {
+		s := old.says(o.Context())
+		return s != nil && (s.Leader != nil || s.Phase == control.Running && o.status() != nil && o.lead == old)
+	})
+}
