@@ -155,7 +155,7 @@ func (b *binder) open(ctx context.Context, n name, stream pipeline.Stream, r *pi
 	if t.load, err = b.state.loading(ctx, b.admin, n.String()); err != nil {
 		return nil, err
 	}
-	if t.deferred, err = b.deferred(ctx, t, stream); err != nil || !loads(r) {
+	if t.deferred, err = b.deferred(ctx, t, stream, r.Schema); err != nil || !loads(r) {
 		return t, err
 	}
 	if b.cfg.Load != nil && b.cfg.Load.Method == methodUpsert {
@@ -178,9 +178,9 @@ func loads(r *pipeline.Row) bool {
 	return r.Tx != nil && r.Tx.Snapshot && (r.Op == pipeline.Read || again)
 }
 
-// deferred reports whether the target's key is still to be made, and takes its load over for the
-// source of the stream, whose address may have changed.
-func (b *binder) deferred(ctx context.Context, t *target, stream pipeline.Stream) (bool, error) {
+// deferred reports whether the target's key is still to be made, and not even its index is there; and it
+// takes the load over for the source of the stream, whose address may have changed.
+func (b *binder) deferred(ctx context.Context, t *target, stream pipeline.Stream, s *pipeline.Schema) (bool, error) {
 	steps, err := b.state.stepsOf(ctx, b.admin, "target", t.name.sql())
 	if err != nil || len(steps) == 0 {
 		return false, err
@@ -189,7 +189,11 @@ func (b *binder) deferred(ctx context.Context, t *target, stream pipeline.Stream
 		_, err = b.admin.query(ctx, "UPDATE "+b.state.schema+".load_step SET source = $1 WHERE "+b.state.owner()+
 			" AND target = $2", source, t.name.sql())
 	}
-	return slices.ContainsFunc(steps, func(s step) bool { return s.Verb == stepKey }), err
+	key := make([]string, len(s.Key))
+	for i, k := range s.Key {
+		key[i] = s.Columns[k].Name
+	}
+	return slices.ContainsFunc(steps, func(s step) bool { return s.Verb == stepKey }) && !t.table.keyed(key), err
 }
 
 func (b *binder) make(ctx context.Context, t *target, stream pipeline.Stream, r *pipeline.Row) error {

@@ -53,6 +53,9 @@ func indexName(n name, index string, taken map[string]bool) string {
 	return "" // the server's choice
 }
 
+// keyName returns the name that a key's index gets, and takes it: what the server would choose.
+func keyName(n name, taken map[string]bool) string { return indexName(n, n.table+"_pkey", taken) }
+
 // longName is a name that no other table's index has.
 func longName(n name, index string) string {
 	return cutName(n.table+"_"+index, n.schema+"."+n.table+"."+index)

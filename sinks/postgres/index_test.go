@@ -60,6 +60,20 @@ func TestIndexNameTaken(t *testing.T) {
 	wantQuery(t, dsn, "SELECT count(*) FROM pipe.load_step", "0")
 }
 
+// TestKeyNameTaken makes a key under another name likewise.
+func TestKeyNameTaken(t *testing.T) {
+	dsn := pg.Database(t)
+	s := users()
+	sink := start(t, configure(t, dsn, "load {}"))
+	mustWrite(t, sink, chunk(s, 1, 0, 1).Mark("done").Batch())
+	pipetest.Exec(t, dsn, "CREATE TABLE users_pkey ()")
+	mustWrite(t, sink, pipetest.NewBatch(s).Mark(pipetest.Position(1)).Batch())
+	wantQuery(t, dsn, "SELECT conname FROM pg_constraint WHERE conrelid = 'users'::regclass",
+		longName(name{"public", "users"}, "users_pkey"))
+	wantQuery(t, dsn, "SELECT count(*) FROM pg_index WHERE indrelid = 'users'::regclass", "1")
+	wantQuery(t, dsn, "SELECT count(*) FROM pipe.load_step", "0")
+}
+
 // TestIndexesOfManyTables finishes tables with indexes of one name side by side from two sources at once.
 func TestIndexesOfManyTables(t *testing.T) {
 	dsn := pg.Database(t)

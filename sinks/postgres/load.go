@@ -81,8 +81,9 @@ func (b *binder) bulk(stream pipeline.Stream, r *pipeline.Row) *Load {
 	return l
 }
 
-// steps returns what is left to be done to a table once it is loaded, and the indexes to make with it.
-func (b *binder) steps(n name, source string, l *Load, s *pipeline.Schema, indexes []step) []step {
+// steps returns what is left to be done to a table once it is loaded, and the indexes to make with it. key
+// is the name of the key's index.
+func (b *binder) steps(n name, source string, l *Load, s *pipeline.Schema, key string, indexes []step) []step {
 	var out []step
 	add := func(st step) {
 		st.Target, st.Ordinal, st.Source = n, len(out)+1, source
@@ -92,7 +93,8 @@ func (b *binder) steps(n name, source string, l *Load, s *pipeline.Schema, index
 		add(step{Verb: stepLogged})
 	}
 	if l.DeferIndexes && len(s.Key) > 0 && b.cfg.Write == writeUpsert {
-		add(step{Verb: stepKey, Columns: columnList(s, s.Key)})
+		add(step{Verb: stepKeyIndex, Columns: columnList(s, s.Key), Index: key})
+		add(step{Verb: stepKey, Columns: columnList(s, s.Key), Index: key})
 	}
 	for _, st := range indexes {
 		if l.DeferIndexes || l.late {
@@ -147,11 +149,12 @@ func (b *binder) makeBulk(ctx context.Context, n name, source string, l *Load, s
 // indexSQL makes a new table's indexes, or records that they are to be made, with the other steps.
 func (b *binder) indexSQL(n name, source string, l *Load, s *pipeline.Schema, taken map[string]bool) string {
 	var sql strings.Builder
+	key := keyName(n, taken)
 	indexes := b.indexes(n, s, taken)
 	for _, x := range indexes {
 		if !l.DeferIndexes && !l.late {
 			sql.WriteString(x.sql() + "; ")
 		}
 	}
-	return sql.String() + b.state.planSQL(n, b.steps(n, source, l, s, indexes))
+	return sql.String() + b.state.planSQL(n, b.steps(n, source, l, s, key, indexes))
 }

@@ -189,6 +189,7 @@ func (p *planner) finish(ctx context.Context, n name, l *Load, s *pipeline.Schem
 		p.taken[n.schema] = taken
 	}
 	taken[n.table] = true
+	key := keyName(n, taken)
 	indexes := p.indexes(n, s, taken)
 	if !l.DeferIndexes {
 		for i := range indexes {
@@ -196,8 +197,12 @@ func (p *planner) finish(ctx context.Context, n name, l *Load, s *pipeline.Schem
 				SQL: indexes[i].sql()})
 		}
 	}
-	for _, st := range p.binder.steps(n, "", l, s, indexes) {
-		p.add(spec.Step{Verb: spec.Alter, What: "table", Name: n.String(), Why: "once it is loaded", For: s.Name(), SQL: st.sql()})
+	for _, st := range p.binder.steps(n, "", l, s, key, indexes) {
+		sql := st.sql()
+		if st.Verb == stepKey {
+			sql = st.adoptSQL(key)
+		}
+		p.add(spec.Step{Verb: spec.Alter, What: "table", Name: n.String(), Why: "once it is loaded", For: s.Name(), SQL: sql})
 	}
 	return nil
 }

@@ -7,14 +7,16 @@ import (
 	"strings"
 )
 
-// The verbs of steps, in the order in which they are done. SET LOGGED writes a table anew with all of
-// its indexes, so it comes before there are any.
+// The verbs of steps. SET LOGGED writes a table anew with all of its indexes, so it comes before there are
+// any. A key is an index that is made like others and beside them, for nobody can so much as read a table
+// whose key is made in one go.
 const (
-	stepLogged  = "logged"
-	stepKey     = "key"
-	stepUnique  = "unique"
-	stepIndex   = "index"
-	stepAnalyze = "analyze"
+	stepLogged   = "logged"
+	stepKeyIndex = "key_index"
+	stepKey      = "key"
+	stepUnique   = "unique"
+	stepIndex    = "index"
+	stepAnalyze  = "analyze"
 )
 
 // step is one thing that is left to be done to a target after its load: a row of load_step, which is
@@ -25,7 +27,7 @@ type step struct {
 	Source  string // address
 	Verb    string
 	Columns string // as SQL
-	Index   string // its name; "" for the server's choice
+	Index   string // its name, or of a key that of the index that was made for it; "" for the server's choice
 }
 
 // sql returns the statement that does the step.
@@ -35,12 +37,17 @@ func (s *step) sql() string {
 		return "ALTER TABLE " + s.Target.sql() + " SET LOGGED"
 	case stepKey:
 		return "ALTER TABLE " + s.Target.sql() + " ADD PRIMARY KEY (" + s.Columns + ")"
-	case stepUnique:
+	case stepUnique, stepKeyIndex:
 		return "CREATE UNIQUE INDEX " + s.index() + "ON " + s.Target.sql() + " (" + s.Columns + ")"
 	case stepIndex:
 		return "CREATE INDEX " + s.index() + "ON " + s.Target.sql() + " (" + s.Columns + ")"
 	}
 	return "ANALYZE " + s.Target.sql()
+}
+
+// adoptSQL makes the key of an index that is there.
+func (s *step) adoptSQL(index string) string {
+	return "ALTER TABLE " + s.Target.sql() + " ADD PRIMARY KEY USING INDEX " + ident(index)
 }
 
 func (s *step) index() string {
