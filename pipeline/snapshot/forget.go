@@ -49,12 +49,7 @@ func Forget(ctx context.Context, out pipeline.Output, streams ...pipeline.Stream
 		return nil
 	}
 	for _, s := range streams {
-		b, err := out.New(ctx, s)
-		if err != nil {
-			return err
-		}
-		b.Mark("")
-		if err := out.Emit(b); err != nil {
+		if err := emitMark(ctx, out, s, ""); err != nil {
 			return err
 		}
 	}

@@ -100,7 +100,8 @@ func (l *Ledger) Forget(table string) {
 }
 
 // Save emits what changed since the last Save and returns the streams used, for a Drain where the
-// caller must know that it is saved.
+// caller must know that it is saved. What it could not emit the next Save does: a context may end one
+// who keeps the books of a run that goes on.
 func (l *Ledger) Save(ctx context.Context, out pipeline.Output) ([]pipeline.Stream, error) {
 	l.saving.Lock()
 	defer l.saving.Unlock()
@@ -109,17 +110,32 @@ func (l *Ledger) Save(ctx context.Context, out pipeline.Output) ([]pipeline.Stre
 		return nil, err
 	}
 	streams := slices.Sorted(maps.Keys(changed))
-	for _, s := range streams {
-		b, err := out.New(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		b.Mark(changed[s])
-		if err := out.Emit(b); err != nil {
+	for i, s := range streams {
+		if err := emitMark(ctx, out, s, changed[s]); err != nil {
+			l.unsaved(streams[i:])
 			return nil, err
 		}
 	}
 	return streams, nil
+}
+
+// unsaved says that the entries behind streams are still to be saved.
+func (l *Ledger) unsaved(streams []pipeline.Stream) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range streams {
+		l.dirty[strings.TrimPrefix(string(s), tablePrefix)] = true
+	}
+}
+
+// emitMark emits a position of a stream without rows.
+func emitMark(ctx context.Context, out pipeline.Output, s pipeline.Stream, p pipeline.Position) error {
+	b, err := out.New(ctx, s)
+	if err != nil {
+		return err
+	}
+	b.Mark(p)
+	return out.Emit(b)
 }
 
 // changes returns the positions of the entries that changed, "" for one that is gone.

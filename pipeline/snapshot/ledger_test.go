@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +54,49 @@ func TestLedger(t *testing.T) {
 	}
 	if _, err := LoadLedger(pipeline.Checkpoint{"table/x": "done"}); err == nil || pipeline.HintOf(err) == "" {
 		t.Errorf("an entry that cannot be read: %v", err)
+	}
+}
+
+// fullOutput takes so many batches and then no more.
+type fullOutput struct {
+	pipeline.Output
+	room  int
+	saved []pipeline.Stream
+}
+
+func (o *fullOutput) New(_ context.Context, s pipeline.Stream) (*pipeline.Batch, error) {
+	if o.room--; o.room < 0 {
+		return nil, context.Canceled
+	}
+	return &pipeline.Batch{Stream: s}, nil
+}
+
+func (o *fullOutput) Emit(b *pipeline.Batch) error {
+	o.saved = append(o.saved, b.Stream)
+	return nil
+}
+
+// TestLedgerSaveEndsEarly: what a save that was cut short did not emit is not lost.
+func TestLedgerSaveEndsEarly(t *testing.T) {
+	l, err := LoadLedger(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range []string{"a", "b", "c"} {
+		l.Change(table, func(e *Entry) { e.Status = Done })
+	}
+	out := &fullOutput{room: 1}
+	if _, err := l.Save(t.Context(), out); err == nil {
+		t.Fatal("a save without room has succeeded")
+	}
+	l.Forget("c")
+	out.room = 9
+	if _, err := l.Save(t.Context(), out); err != nil {
+		t.Fatal(err)
+	}
+	want := []pipeline.Stream{TableStream("a"), TableStream("b"), TableStream("c")}
+	if diff := cmp.Diff(want, out.saved); diff != "" {
+		t.Errorf("saved (-want +have):\n%s", diff)
 	}
 }
 
