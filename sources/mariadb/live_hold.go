@@ -3,6 +3,8 @@ package mariadb
 import (
 	"context"
 	"encoding/hex"
+	"maps"
+	"strings"
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
@@ -19,10 +21,16 @@ const (
 // comes without all values, under binlog_row_image MINIMAL or NOBLOB, could not be completed there. So it
 // is held back, and the row counts as owed until a chunk, or another change, brings it whole.
 type filling struct {
-	owed map[string][]string // by key: its texts for withKeys
-	all  bool                // too many are owed: the table is read once more
+	owed map[string]debt // by key
+	all  bool            // too many are owed: the table is read once more
 	// once says that every row was read once: only what is owed is held back.
 	once bool
+}
+
+// debt is a row that is owed.
+type debt struct {
+	texts []string // of its key, for withKeys
+	tx    uint64   // the last transaction whose change of it was held back
 }
 
 // fill says that rows of a table may be missing from here on.
@@ -30,7 +38,7 @@ func (l *live) fill(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.filling[name] == nil {
-		l.filling[name] = &filling{owed: map[string][]string{}}
+		l.filling[name] = &filling{owed: map[string]debt{}}
 		l.fillings.Add(1)
 	}
 }
@@ -44,8 +52,8 @@ func (l *live) fillAll() {
 	}
 }
 
-// hold reports whether a change without all values is to be held back.
-func (l *live) hold(name string, row *pipeline.Row) bool {
+// hold reports whether a change without all values, by transaction tx, is to be held back.
+func (l *live) hold(name string, row *pipeline.Row, tx uint64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f := l.filling[name]
@@ -67,7 +75,7 @@ func (l *live) hold(name string, row *pipeline.Row) bool {
 		clear(f.owed)
 	}
 	if !f.all {
-		f.owed[key] = texts
+		f.owed[key] = debt{texts, tx}
 	}
 	return true
 }
@@ -89,6 +97,26 @@ func (l *live) owes(name string) bool {
 	return f != nil && len(f.owed) > 0
 }
 
+// looked notes that a chunk looked for rows that are owed. One that sees the last change of a row has either
+// brought it or found that it is gone, which the log does not tell of each row: a TRUNCATE, a foreign key that
+// cascades.
+func (l *live) looked(name string, keys [][]string, sees func(tx uint64) bool) {
+	if len(keys) == 0 {
+		return
+	}
+	sought := make(map[string]bool, len(keys))
+	for _, texts := range keys {
+		sought[strings.Join(texts, "\x00")] = true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := l.filling[name]
+	if f == nil {
+		return
+	}
+	maps.DeleteFunc(f.owed, func(_ string, d debt) bool { return sought[strings.Join(d.texts, "\x00")] && sees(d.tx) })
+}
+
 // more returns what is to be read of a table that was read once. When nothing is, it is filled.
 func (l *live) more(ctx context.Context, q *snapshot.Request) ([]snapshot.Segment, error) {
 	l.mu.Lock()
@@ -98,8 +126,8 @@ func (l *live) more(ctx context.Context, q *snapshot.Request) ([]snapshot.Segmen
 		return nil, nil
 	}
 	all, keys := f.all, make([][]string, 0, len(f.owed))
-	for _, texts := range f.owed {
-		keys = append(keys, texts)
+	for _, d := range f.owed {
+		keys = append(keys, d.texts)
 	}
 	f.all, f.once = false, !all
 	if len(keys) == 0 && !all {

@@ -56,7 +56,7 @@ func (m *merging) touch(ctx context.Context, t *table, row *pipeline.Row) (held 
 		}
 		return false, nil
 	}
-	if !m.hold(name, row) {
+	if !m.hold(name, row, uint64(m.at.begin)) {
 		return false, nil
 	}
 	if err := m.Rekeyed(ctx, name); err != nil {
@@ -151,6 +151,7 @@ func (m *merging) paying(p *snapshot.Piece) {
 	if !m.owes(p.Table) {
 		return
 	}
+	m.looked(p.Table, p.Segment.Keys, p.Sees)
 	for i := range p.Rows {
 		row := &p.Rows[i]
 		if stale, _ := m.Window.Stale(p.Table, row, p.Sees); !stale {
