@@ -48,6 +48,7 @@ type verifySink struct {
 // candidate is a row that differed when it was compared first.
 type candidate struct {
 	schema *pipeline.Schema
+	target string   // of the schema: paths may send rows with one key to several tables of a sink
 	source []string // its key at the source
 	key    []string // as the target prints it
 
@@ -56,6 +57,13 @@ type candidate struct {
 	hashes  []uint64 // what the source had, at each look
 	seen    bool     // at this look the source had it
 	done    bool
+}
+
+// id tells candidates apart.
+func (c *candidate) id() string { return candidateID(c.target, c.key) }
+
+func candidateID(target string, key []string) string {
+	return target + "\x00" + strings.Join(key, "\x00")
 }
 
 // add adds a path to a sink.
@@ -174,9 +182,12 @@ func (p *verifyPass) compare(ctx context.Context, b *pipeline.Batch) error {
 		for s, g := range groups {
 			k.Rows += int64(len(g.rows))
 			k.seen(s)
-			err := k.comparer.Compare(ctx, s, g.rows, true, false, func(c spec.Comparison) {
-				k.suspect(&candidate{schema: s, key: c.Key, source: keyTexts(&b.Rows[g.from[c.Row]])})
-			})
+			target, err := k.comparer.Target(s)
+			if err == nil {
+				err = k.comparer.Compare(ctx, s, g.rows, true, false, func(c spec.Comparison) {
+					k.suspect(&candidate{schema: s, target: target, key: c.Key, source: keyTexts(&b.Rows[g.from[c.Row]])})
+				})
+			}
 			if errors.Is(err, spec.ErrNoTarget) {
 				k.Missing += len(g.rows)
 				k.note("every row is missing: " + refuseStep(err).Why)
@@ -199,7 +210,7 @@ func (k *verifySink) seen(s *pipeline.Schema) {
 
 // suspect notes a row to be looked at again.
 func (k *verifySink) suspect(c *candidate) {
-	id := strings.Join(c.key, "\x00")
+	id := c.id()
 	switch {
 	case k.byKey[id] != nil:
 	case len(k.candidates) >= maxCandidates:
@@ -228,8 +239,12 @@ func (k *verifySink) extras(ctx context.Context, source *pipeline.Schema) error 
 				plural(len(found), "row")))
 			continue
 		}
+		target, err := k.comparer.Target(s)
+		if err != nil {
+			return err
+		}
 		for _, key := range found {
-			k.suspect(&candidate{schema: s, key: key, source: key})
+			k.suspect(&candidate{schema: s, target: target, key: key, source: key})
 		}
 	}
 	return nil

@@ -96,8 +96,12 @@ func (k *verifySink) lookAt(ctx context.Context, b *pipeline.Batch, seed maphash
 		return err
 	}
 	for s, g := range groups {
-		err := k.comparer.Compare(ctx, s, g.rows, false, true, func(found spec.Comparison) {
-			c := k.byKey[strings.Join(found.Key, "\x00")]
+		target, err := k.comparer.Target(s)
+		if err != nil {
+			return err
+		}
+		err = k.comparer.Compare(ctx, s, g.rows, false, true, func(found spec.Comparison) {
+			c := k.byKey[candidateID(target, found.Key)]
 			if c == nil || c.done || c.seen {
 				return
 			}

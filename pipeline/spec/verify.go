@@ -42,6 +42,8 @@ var ErrNoTarget = errors.New("the target does not exist")
 
 // Comparer compares rows with a sink's targets. Not safe for concurrent use.
 type Comparer interface {
+	// Target names the table that rows of a schema are compared with.
+	Target(s *pipeline.Schema) (string, error)
 	// Compare compares rows of one schema with the target's, as the sink would have written them. With
 	// note their keys are remembered for Extra. each is called for every row that differs, with all for
 	// every row.

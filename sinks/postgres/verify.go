@@ -48,6 +48,12 @@ func (v *comparer) Close() error {
 	return nil
 }
 
+// Target implements spec.Comparer.
+func (v *comparer) Target(s *pipeline.Schema) (string, error) {
+	n, err := v.cfg.targetName(s)
+	return n.sql(), explain(v.node, err)
+}
+
 // Compare implements spec.Comparer.
 func (v *comparer) Compare(ctx context.Context, s *pipeline.Schema, rows []*pipeline.Row, note, all bool,
 	each func(spec.Comparison)) error {
