@@ -158,7 +158,7 @@ func (l *lane) truncate(ctx context.Context, g *group) error {
 				Hint: "Delete its rows from the target yourself and set truncates = \"ignore\""}
 		case p.soft != "":
 			if err := l.conn.run(ctx,
-				"UPDATE "+p.table+" SET "+ident(p.soft)+" = true WHERE NOT "+ident(p.soft)); err != nil {
+				"UPDATE "+p.table+" SET "+ident(p.soft)+" = true WHERE "+ident(p.soft)+" IS NOT TRUE"); err != nil {
 				return err
 			}
 			continue

@@ -59,3 +59,17 @@ func TestMoved(t *testing.T) {
 		t.Errorf("positions at the second start: %v", kept)
 	}
 }
+
+// TestMovedSifts deletes what vanished also where the sink was moved between the two words about it.
+func TestMovedSifts(t *testing.T) {
+	dsn, s := pg.Database(t), users()
+	pipetest.Exec(t, dsn, "CREATE TABLE users (id bigint PRIMARY KEY, email text, bio text)", "INSERT INTO users VALUES (1, 'old', ''), (2, 'there', '')")
+	old, _ := startAt(t, dsn, "sink.old", "")
+	mustWrite(t, old, pipetest.NewBatch(s).Tx(pipetest.Position(1), 0).Truncate(pipeline.Sift).Read(2, "there", "").
+		Mark(pipetest.Position(1)).Batch())
+	moved, _ := startAt(t, dsn, "sink.new", "sink.old")
+	mustWrite(t, moved, pipetest.NewBatch(s).Tx(pipetest.Position(2), 0).Read(3, "new", "").Truncate(pipeline.Sweep).
+		Mark(pipetest.Position(2)).Batch())
+	wantQuery(t, dsn, "SELECT id FROM users ORDER BY id", "2", "3")
+	wantQuery(t, dsn, "SELECT (SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname LIKE 'sift\\_%'), (SELECT count(*) FROM pipe.sift)", "0|0")
+}

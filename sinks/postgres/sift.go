@@ -15,9 +15,24 @@ import (
 // after the target, so a crash between the two loses nothing.
 
 // siftTable is the table of a target's keys.
-func (s *state) siftTable(target name) string {
-	sum := sha256.Sum256([]byte(s.pipeline + "\x00" + s.sink + "\x00" + target.sql()))
-	return s.schema + "." + ident("sift_"+hex.EncodeToString(sum[:8]))
+func (s *state) siftTable(target name) string { return s.schema + "." + s.siftName(s.sink, target.sql()) }
+
+// siftName is the name, without schema, that the table of a target's keys has for a sink at an address.
+func (s *state) siftName(sink, target string) string {
+	sum := sha256.Sum256([]byte(s.pipeline + "\x00" + sink + "\x00" + target))
+	return ident("sift_" + hex.EncodeToString(sum[:8]))
+}
+
+// inheritSifts takes over the sifts that are open under the sink's old address.
+func (s *state) inheritSifts(ctx context.Context, c *conn) error {
+	rows, err := c.query(ctx, "UPDATE "+s.schema+".sift SET sink = $2 WHERE pipeline = $1 AND sink = $3 RETURNING target",
+		s.pipeline, s.sink, s.was)
+	for _, r := range rows {
+		if err == nil {
+			err = c.run(ctx, "ALTER TABLE "+s.schema+"."+s.siftName(s.was, r[0])+" RENAME TO "+s.siftName(s.sink, r[0]))
+		}
+	}
+	return err
 }
 
 // sifting reports whether a sift of the target is open.
@@ -80,7 +95,7 @@ func (l *lane) sweep(ctx context.Context, p *plan) error {
 	vanished := " WHERE NOT EXISTS (SELECT FROM " + table + " AS s WHERE " + strings.Join(same, " AND ") + ")"
 	sql := "DELETE FROM " + p.table + " AS t" + vanished
 	if p.soft != "" {
-		sql = "UPDATE " + p.table + " AS t SET " + ident(p.soft) + " = true" + vanished + " AND NOT " + ident(p.soft)
+		sql = "UPDATE " + p.table + " AS t SET " + ident(p.soft) + " = true" + vanished + " AND " + ident(p.soft) + " IS NOT TRUE"
 	}
 	// What was just written has no statistics, and the planner would compare every row with every key.
 	if err := l.conn.run(ctx, "ANALYZE "+table); err != nil {

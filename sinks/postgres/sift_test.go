@@ -110,15 +110,15 @@ func TestSiftKeepsWhatItCannotTell(t *testing.T) {
 	}
 }
 
-// TestSiftHides: soft deletes stay soft.
+// TestSiftHides: soft deletes stay soft, also in a table where nothing was ever said about rows.
 func TestSiftHides(t *testing.T) {
 	dsn := pg.Database(t)
-	pipetest.Exec(t, dsn, "CREATE TABLE users (id bigint PRIMARY KEY, email text, bio text, deleted bool NOT NULL DEFAULT false)",
-		"INSERT INTO users VALUES (1, 'old', ''), (2, 'there', '')")
+	pipetest.Exec(t, dsn, "CREATE TABLE users (id bigint PRIMARY KEY, email text, bio text, deleted bool)",
+		"INSERT INTO users VALUES (1, 'old', '', NULL), (2, 'there', '', NULL), (3, 'old', '', false)")
 	sink := start(t, configure(t, dsn, "deletes = \"soft\"\ndeleted_column = \"deleted\""))
 	mustWrite(t, sink, pipetest.NewBatch(users()).Tx(pipetest.Position(1), 0).Truncate(pipeline.Sift).
 		Read(2, "there", "").Truncate(pipeline.Sweep).Mark(pipetest.Position(1)).Batch())
-	wantQuery(t, dsn, "SELECT id, deleted FROM users ORDER BY id", "1|t", "2|f")
+	wantQuery(t, dsn, "SELECT id, deleted FROM users ORDER BY id", "1|t", "2|f", "3|t")
 }
 
 // TestSweepAlone: a sweep whose sift this sink never saw deletes nothing.

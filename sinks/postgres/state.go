@@ -113,7 +113,10 @@ func (s *state) inherit(ctx context.Context, c *conn) error {
 		_, err = c.query(ctx, "UPDATE "+s.schema+"."+table+" SET sink = $2 WHERE pipeline = $1 AND sink = $3",
 			s.pipeline, s.sink, s.was)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.inheritSifts(ctx, c)
 }
 
 func (s *state) create(ctx context.Context, c *conn) error {
