@@ -33,7 +33,8 @@ func (s *stream) appeared(t *table) error {
 }
 
 // changed deals with a table that is not what it was. Chunks that do not see the change are read again;
-// under another name it keeps its entry.
+// under another name it keeps its entry, or is read from the beginning where that was being done: what was
+// read of it left under the old name.
 func (s *stream) changed(known, fresh *table) error {
 	if s.live == nil {
 		return nil
@@ -47,7 +48,16 @@ func (s *stream) changed(known, fresh *table) error {
 	s.set(fresh)
 	s.drop(old)
 	e, ok := s.Ledger.Entry(old)
-	if !ok || e.Status.Open() {
+	if !ok {
+		return nil
+	}
+	if e.Status.Open() {
+		q := e.Request
+		if q.Table, q.Asked = name, time.Now().UTC(); !q.Filled() {
+			q.Reason = snapshot.ForAdded
+			s.fill(name)
+		}
+		s.request(q)
 		return nil
 	}
 	s.Ledger.Change(name, func(now *snapshot.Entry) {
