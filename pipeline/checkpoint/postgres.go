@@ -236,7 +236,8 @@ func (s *Server) connect(ctx context.Context) (*pgconn.PgConn, error) {
 	}
 	lease := fmt.Sprint(s.Lease.Milliseconds())
 	err = conn.Exec(ctx, "SET client_encoding = 'UTF8'; SET standard_conforming_strings = on; SET lock_timeout = "+lease+
-		"; SET statement_timeout = 0; SET idle_session_timeout = 0; SET synchronous_commit = on").Close()
+		"; SET statement_timeout = 0; SET synchronous_commit = on; SELECT set_config(name, '0', false) "+
+		"FROM pg_catalog.pg_settings WHERE name = 'idle_session_timeout'").Close() // from PostgreSQL 14 on
 	if err != nil {
 		hangUp(conn)
 		return nil, err

@@ -47,6 +47,22 @@ func TestPostgres(t *testing.T) {
 	}})
 }
 
+// TestSettings: what a database says of idle sessions does not end those that wait.
+func TestSettings(t *testing.T) {
+	dsn := server.Database(t)
+	pipetest.Exec(t, dsn, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET idle_session_timeout = 500', current_database()); END $$")
+	s := testServer(dsn)
+	conn, err := s.connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hangUp(conn)
+	rows, err := query(t.Context(), conn, "SELECT current_setting('idle_session_timeout'), current_setting('lock_timeout')")
+	if diff := cmp.Diff([][]string{{"0", "2s"}}, rows); diff != "" || err != nil {
+		t.Errorf("%v (-want +have):\n%s", err, diff)
+	}
+}
+
 // TestSaveChangesLittle: a save writes the rows that changed, and only those.
 func TestSaveChangesLittle(t *testing.T) {
 	dsn := server.Database(t)
