@@ -124,7 +124,7 @@ func (b *binder) makeBulk(ctx context.Context, n name, source string, l *Load, s
 		return err
 	}
 	made, sql := false, "CREATE "+kind+" "+n.sql()+" ("+strings.Join(defs, ", ")+"); "+b.state.madeSQL(n)+"; "
-	for range claimTries {
+	for tries := 1; ; tries++ {
 		taken, err := b.takenNames(ctx, n.schema)
 		if err != nil {
 			return err
@@ -134,7 +134,7 @@ func (b *binder) makeBulk(ctx context.Context, n name, source string, l *Load, s
 		if err == nil {
 			break
 		}
-		if !nameTaken(err) { // else another table's index has got it meanwhile
+		if !nameTaken(err) || tries == claimTries { // else another table's index has got it meanwhile
 			return err
 		}
 	}
