@@ -21,8 +21,8 @@
 //     at once and times are limited, and unknown fields are refused.
 //   - It outlives the engines that a run builds one after another: counters never go back.
 //
-// Metrics are written by hand: a Status is a snapshot of figures that the engine counts anyway, and
-// the format is lines of text.
+// Metrics are made of a Status at each scrape: figures that the engine counts anyway, so that nothing is counted
+// twice.
 //
 // Neighbours: cmd/pipe implements Pipeline over the engine that runs, and is the client.
 package control
