@@ -29,11 +29,12 @@ type state struct {
 	pipeline string
 	sink     string
 	was      string // the sink's address before it was moved; "" where it was not
+	moves    []spec.Move
 	epoch    int64
 }
 
 func newState(schema string, env spec.Env) *state {
-	return &state{schema: ident(schema), pipeline: env.Pipeline, sink: env.Address, was: env.Was}
+	return &state{schema: ident(schema), pipeline: env.Pipeline, sink: env.Address, was: env.Was, moves: env.Moves}
 }
 
 func ident(name string) string   { return string(pgtext.AppendIdent(nil, name)) }
@@ -72,6 +73,9 @@ func (s *state) take(ctx context.Context, c *conn) (pipeline.Checkpoint, error) 
 		return nil, fmt.Errorf("the fence's epoch %q: %w", rows[0][0], err)
 	}
 	if err := s.inherit(ctx, c); err != nil {
+		return nil, err
+	}
+	if err := s.follow(ctx, c, s.moves); err != nil {
 		return nil, err
 	}
 	rows, err = c.query(ctx, "SELECT stream, position FROM "+s.schema+
