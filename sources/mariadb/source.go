@@ -61,9 +61,12 @@ func (s *Source) Run(ctx context.Context, from pipeline.Checkpoint, out pipeline
 
 // named makes err an error of this source.
 func (s *Source) named(err error) error {
-	var e *pipeline.Error
-	if errors.As(err, &e) && e.Node == "" {
+	if e, ok := err.(*pipeline.Error); ok && e.Node == "" {
 		e.Node = s.env.Address
+		return err
+	}
+	var e *pipeline.Error
+	if errors.As(err, &e) && e.Node != "" {
 		return err
 	}
 	return &pipeline.Error{Node: s.env.Address, Err: err}

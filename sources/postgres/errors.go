@@ -121,9 +121,10 @@ const hintWALLevel = "ALTER SYSTEM SET wal_level = 'logical', then restart the s
 
 // lostHint says what to do about a slot that cannot give what is missing.
 func (c *Config) lostHint() string {
-	return fmt.Sprintf("Changes are missing for good. SELECT pg_drop_replication_slot(%s), remove "+
-		"this source's saved position, "+
-		"and start again with a snapshot; raise max_slot_wal_keep_size to keep more", quoteLiteral(c.Slot))
+	return fmt.Sprintf("Changes are missing for good. Set snapshot = \"when_needed\" and create = [\"slot\", ...]: the next "+
+		"start reads the tables again; or SELECT pg_drop_replication_slot(%s) where the slot is there, remove this "+
+		"source's saved position, and start again with a snapshot. Raise max_slot_wal_keep_size to keep more",
+		quoteLiteral(c.Slot))
 }
 
 // isConnectionLoss reports whether the connection broke, rather than the server refused.

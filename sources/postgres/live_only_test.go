@@ -83,3 +83,30 @@ func TestOnlyAddedToOnly(t *testing.T) {
 		}
 	}
 }
+
+// TestAddedAfterAdoption goes on from a slot and a publication that somebody made, without a snapshot; a table
+// that is added later is read.
+func TestAddedAfterAdoption(t *testing.T) {
+	t.Parallel()
+	dsn := pg.Database(t)
+	c := configOf(dsn, func(c *Config) { c.Create, c.Include = nil, []string{"public.a"} })
+	pipetest.Exec(t, dsn, `CREATE TABLE a (id int PRIMARY KEY)`, `INSERT INTO a VALUES (1)`, `CREATE TABLE b (id int PRIMARY KEY)`,
+		`INSERT INTO b SELECT generate_series(1, 30)`, `CREATE PUBLICATION pub FOR TABLE a`)
+	pipetest.Exec(t, dsn, `SELECT pg_create_logical_replication_slot('`+c.Slot+`', 'pgoutput')`)
+	pipetest.Exec(t, dsn, `INSERT INTO a VALUES (2)`)
+	first := start(t, c, nil, &pipetest.Collect{})
+	wantRows(t, first.Out, "insert public.a - -> 2")
+	if e := entry(t, first, "public.a", snapshot.Recorded); e.Rows != 0 {
+		t.Errorf("%+v", e)
+	}
+	first.Stop()
+	c.Include, c.Create = []string{"public.*"}, []string{"publication"}
+	c.TableBlocks = []*TableConfig{{Pattern: "public.b", Snapshot: policyInitial}}
+	m := newImage()
+	r := start(t, c, first.Out.Checkpoint(), m.output())
+	if e := entry(t, r, "public.b", snapshot.Done); e.Rows != 30 || e.Request.Reason != snapshot.ForAdded {
+		t.Errorf("%+v", e)
+	}
+	m.sameSoon(t, dsn, "public.b", `SELECT id FROM b`)
+	r.Stop()
+}

@@ -225,8 +225,8 @@ func (r *runner) startFirst(ctx context.Context, s *slot, from pipeline.Checkpoi
 // slot gives one, and the stream begins at that one's consistent point.
 func (r *runner) startBeside(ctx context.Context, s *slot, wanted []*table, from pipeline.Checkpoint,
 	out pipeline.Output) (uint64, error) {
-	if len(wanted) == 0 {
-		return s.Confirmed, r.markStart(ctx, s.Confirmed, out)
+	if len(wanted) == 0 { // the ledger says so: what is added later is told from it
+		return s.Confirmed, r.copyAt(ctx, made{At: s.Confirmed}, nil, from, false, out)
 	}
 	name := temporaryName(r.config.Slot)
 	m, err := r.createSlot(ctx, name, true, true)
