@@ -350,7 +350,7 @@ func consumeEach(t *testing.T, brokers, topic string, each func(*kgo.Record)) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	for left > 0 {
 		fetches := client.PollFetches(ctx)

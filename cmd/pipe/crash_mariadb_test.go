@@ -45,7 +45,7 @@ sink "postgres" "copy" {
 
 // How long a life may wait for the moment that it is to end in, and how often it looks.
 const (
-	momentPatience = 30 * time.Second
+	momentPatience = 2 * time.Minute
 	momentPoll     = 2 * time.Millisecond
 )
 

@@ -61,7 +61,7 @@ sink "postgres" "copy" {
 	pipetest.Exec(t, source, `DELETE FROM big WHERE id % 50 = 1`, `UPDATE big SET v = 'changed' WHERE id % 50 = 2`,
 		`INSERT INTO big VALUES (-1, 'new', 5)`)
 	cmd, log := pipeCommand(t, env, "run", "--until-caught-up", file)
-	timer := time.AfterFunc(2*time.Minute, func() { cmd.Process.Kill() })
+	timer := time.AfterFunc(5*time.Minute, func() { cmd.Process.Kill() })
 	defer timer.Stop()
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%v\n%s", err, log)

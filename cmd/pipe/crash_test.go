@@ -117,7 +117,7 @@ func killAfter(t *testing.T, r *rand.Rand, life int, file string, env []string) 
 func killWhen(t *testing.T, file string, env []string, ok func() bool) {
 	t.Helper()
 	kill(t, "the long life", file, env, func() {
-		for until := time.Now().Add(time.Minute); !ok() && time.Now().Before(until); {
+		for until := time.Now().Add(2 * time.Minute); !ok() && time.Now().Before(until); {
 			time.Sleep(10 * time.Millisecond)
 		}
 	})
@@ -152,7 +152,7 @@ func kill(t *testing.T, life, file string, env []string, after func()) {
 func runUntilCaughtUp(t *testing.T, file string, env []string) {
 	t.Helper()
 	cmd, log := pipeCommand(t, env, "run", "--until-caught-up", file)
-	timer := time.AfterFunc(3*time.Minute, func() { cmd.Process.Kill() })
+	timer := time.AfterFunc(5*time.Minute, func() { cmd.Process.Kill() })
 	defer timer.Stop()
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("pipe run --until-caught-up: %v\n%s", err, log)

@@ -98,14 +98,14 @@ func TestFaultMemory(t *testing.T) {
 			fill(1, half) // these come by the snapshot
 			p := s.start(t, "run", "--until-caught-up", file)
 			peak := watchPeak(p)
-			if code := p.ends(t, 2*time.Minute); code != exitOK {
+			if code := p.ends(t, 2*faultPatience); code != exitOK {
 				t.Fatalf("exit code %d", code)
 			}
 			checkPeak(t, "snapshot", p, peak())
 			fill(half+1, memoryRows) // and these by the stream, in one transaction
 			p = s.start(t, "run", "--until-caught-up", file)
 			peak = watchPeak(p)
-			if code := p.ends(t, 2*time.Minute); code != exitOK {
+			if code := p.ends(t, 2*faultPatience); code != exitOK {
 				t.Fatalf("exit code %d", code)
 			}
 			checkPeak(t, "stream", p, peak())

@@ -14,7 +14,7 @@ import (
 
 // TestFaultSignals stops pipelines as a service manager does, and runs two of one.
 func TestFaultSignals(t *testing.T) {
-	pg := pipetest.Postgres(t, "wal_sender_timeout=3s", "log_min_messages=panic")
+	pg := pipetest.Postgres(t, "wal_sender_timeout=6s", "log_min_messages=panic")
 	t.Run("terminate", func(t *testing.T) { faultTerminate(t, newScene(t, pg)) })
 	t.Run("terminate twice", func(t *testing.T) { faultTerminateTwice(t, newScene(t, pg)) })
 	t.Run("standby", func(t *testing.T) { faultStandby(t, newScene(t, pg)) })
@@ -40,7 +40,7 @@ sink "postgres" "copy" {
 	s.insert(t, 101, 200)
 	s.holds(t, p, 200)
 	p.signal(t, syscall.SIGTERM)
-	if code := p.ends(t, 10*time.Second); code != exitOK {
+	if code := p.ends(t, faultPatience); code != exitOK {
 		t.Fatalf("exit code %d after SIGTERM, want 0", code)
 	}
 	if _, ok := savedPosition(t, s.state); !ok {
@@ -63,7 +63,7 @@ func faultTerminateTwice(t *testing.T, s *scene) {
 	p.signal(t, syscall.SIGTERM)
 	p.logs(t, "stopping")
 	p.signal(t, syscall.SIGTERM)
-	if code := p.ends(t, time.Second); code != 143 {
+	if code := p.ends(t, 8*time.Second); code != 143 { // its grace is 10 s
 		t.Errorf("exit code %d after the second SIGTERM, want 143", code)
 	}
 	unlock()
