@@ -24,9 +24,44 @@ const mariaIndexes = "CREATE INDEX by_customer ON orders (customer, id); CREATE 
 // loadSelect reads mariaTable so that its rows are COPY's text.
 const loadSelect = "SET time_zone = '+00:00'; SELECT id, customer, kind, quantity, amount, code, note, placed_at, express + 0, attributes FROM bench.orders"
 
-// mariaLoad measures MariaDB -> PostgreSQL: a first load with the key and two indexes (loadround.go), and
-// changes, beside the best single statement.
+// mariaLoad measures a first load MariaDB -> PostgreSQL with the key and two indexes (loadround.go).
 func mariaLoad(ctx context.Context, b *bench) error {
+	return b.withMaria(ctx, func(m *server.MariaDB) error {
+		if _, err := b.mariaOrders(ctx, m, false); err != nil {
+			return err
+		}
+		for range b.rounds {
+			if err := b.mariaLoadRound(ctx, m); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// mariaChanges measures changes MariaDB -> PostgreSQL, beside the best single statement.
+func mariaChanges(ctx context.Context, b *bench) error {
+	return b.withMaria(ctx, func(m *server.MariaDB) error {
+		if err := b.mariaStart(ctx, m); err != nil {
+			return err
+		}
+		batches, err := b.mariaOrders(ctx, m, true)
+		if err != nil {
+			return err
+		}
+		for range b.rounds {
+			for _, keys := range []string{"new keys", "existing keys"} {
+				if err := b.mariaApplyRound(ctx, m, keys, batches); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// withMaria runs a measurement with a MariaDB that has the workload's table, empty.
+func (b *bench) withMaria(ctx context.Context, run func(*server.MariaDB) error) error {
 	m, err := server.StartMariaDB(ctx, server.MariaDBConfig{Settings: []string{"innodb_buffer_pool_size=1G", "innodb_flush_log_at_trx_commit=2"}})
 	if err != nil {
 		return err
@@ -35,38 +70,29 @@ func mariaLoad(ctx context.Context, b *bench) error {
 	if _, err := m.Query(ctx, "", "CREATE DATABASE bench; USE bench; "+mariaTable+"; "+mariaIndexes); err != nil {
 		return err
 	}
-	if err := b.mariaStart(ctx, m); err != nil {
-		return err
-	}
+	return run(m)
+}
+
+// mariaOrders writes the rows, and returns them as batches of COPY's text where that is asked.
+func (b *bench) mariaOrders(ctx context.Context, m *server.MariaDB, asText bool) ([]string, error) {
 	say("writing %d rows in transactions of %d", b.rows, applyBatch)
 	var batches []string
 	for first := 1; first <= b.rows; first += applyBatch {
 		last := min(first+applyBatch-1, b.rows)
 		if _, err := m.Query(ctx, "bench", "INSERT INTO orders "+mariaRows(first, last)); err != nil {
-			return err
+			return nil, err
+		}
+		if !asText {
+			continue
 		}
 		text, err := m.Query(ctx, "bench", fmt.Sprintf("%s WHERE id BETWEEN %d AND %d", loadSelect, first, last))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		batches = append(batches, text)
 	}
-	if _, err := m.Query(ctx, "bench", "ANALYZE TABLE orders"); err != nil {
-		return err
-	}
-	for range b.rounds {
-		for _, keys := range []string{"new keys", "existing keys"} {
-			if err := b.mariaApplyRound(ctx, m, keys, batches); err != nil {
-				return err
-			}
-		}
-	}
-	for range b.rounds {
-		if err := b.mariaLoadRound(ctx, m); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := m.Query(ctx, "bench", "ANALYZE TABLE orders")
+	return batches, err
 }
 
 // mariaStart gives the stream the position that every measured run begins from.

@@ -43,7 +43,8 @@ var measurements = []struct {
 	{"share", "a snapshot shared by one, two and three processes, as far as the cores and as far as a network allow", shareAll},
 	{"bigtx", "one transaction of five times the rows, for its memory", bigTransaction},
 	{"mariadb", "MariaDB's rows and binary log to nowhere, beside mariadb -q and mariadb-binlog", mariaSource},
-	{"load", "MariaDB to PostgreSQL: a first load with indexes, beside mariadb -q piped into COPY, and changes", mariaLoad},
+	{"load", "MariaDB to PostgreSQL: a first load with indexes, beside mariadb -q piped into COPY", mariaLoad},
+	{"changes", "MariaDB to PostgreSQL: changes, beside the best single statement", mariaChanges},
 }
 
 func command() *cobra.Command {
