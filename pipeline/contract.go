@@ -84,6 +84,20 @@ type Parallel interface {
 	Lanes() int
 }
 
+// Sifter is implemented by sinks that find out what they hold while a snapshot that replaces runs (Sift), so
+// that its end (Sweep) need not wait for that. An Output has such sinks where it is a Sifting.
+type Sifter interface {
+	// Sifted waits until a Sweep of a source's table (Schema.Name at the source) would be quick, or fail. It
+	// is called while Writes run. An error that is not Retryable ends the table's snapshot.
+	Sifted(ctx context.Context, source, table string) error
+}
+
+// Sifting is implemented by Outputs that know the sinks behind them.
+type Sifting interface {
+	// Sifted waits for every Sifter that the source's rows reach; see there.
+	Sifted(ctx context.Context, table string) error
+}
+
 // Keeper is a Sink that stores the Marks of the batches it writes in the same transaction as the
 // rows, together with a fence against a second instance. It must trim: rows whose Tx is In the
 // position that it holds for the batch's stream are not written again. A Mark of such a replay does

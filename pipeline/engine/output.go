@@ -115,6 +115,20 @@ func (s *source) Drain(ctx context.Context, local ...pipeline.Stream) error {
 	return t.drain(ctx, s.engine.work.Done(), names)
 }
 
+// Sifted implements pipeline.Sifting.
+func (s *source) Sifted(ctx context.Context, table string) error {
+	for _, k := range s.sinks {
+		f, ok := k.sink.(pipeline.Sifter)
+		if !ok {
+			continue
+		}
+		if err := s.engine.guard(k.address, func() error { return f.Sifted(ctx, s.address, table) }); err != nil {
+			return atNode(k.address, err)
+		}
+	}
+	return nil
+}
+
 // run runs the source until it ends and closes its queue.
 func (s *source) run(ctx context.Context, from pipeline.Checkpoint) error {
 	s.commit.Lock()

@@ -127,7 +127,10 @@ func (l *Live) idle(j *job) bool {
 func (l *Live) advance(ctx context.Context, j *job) error {
 	var more []Segment
 	return l.retry(ctx, j, func(ctx context.Context) error {
-		var err error
+		err := l.sifted(ctx, j)
+		if err != nil {
+			return err
+		}
 		if l.More != nil && len(more) == 0 {
 			more, err = l.More(ctx, &j.request)
 		}
@@ -142,6 +145,18 @@ func (l *Live) advance(ctx context.Context, j *job) error {
 		l.proceed(j, more)
 		return nil
 	})
+}
+
+// sifted waits until the sinks can delete what vanished without holding the stream up.
+func (l *Live) sifted(ctx context.Context, j *job) error {
+	l.mu.Lock()
+	sweeps := j.request.Replace && !j.swept
+	l.mu.Unlock()
+	out, ok := l.Out.(pipeline.Sifting)
+	if !ok || !sweeps {
+		return nil
+	}
+	return out.Sifted(ctx, j.table)
 }
 
 // proceed gives a job what is still to be read, or ends it. mu is held.

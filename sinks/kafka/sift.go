@@ -33,7 +33,11 @@ type sift struct {
 	life, follow    context.Context
 	end             context.CancelFunc // ends life
 	enough          context.CancelFunc // ends follow: the topic is read up to the mark, but followed no more
+	asked           chan *catchUp
 }
+
+// stays begins what is said where rows are not deleted.
+const stays = "rows that vanished at the source stay in the topic"
 
 // siftKey names a sift: the source and the table.
 type siftKey struct{ source, table string }
@@ -82,7 +86,7 @@ func (s *sifts) reads(ctx context.Context, l *lane) {
 	s.mu.Unlock()
 	if f == nil && !looked {
 		var err error
-		if f, err = s.find(ctx, l); err != nil { // the end of the snapshot asks again
+		if f, err = s.find(ctx, key); err != nil { // the end of the snapshot asks again
 			s.sink.log.log.Debug("look for a sift", "table", l.schema.Name(), "error", err)
 		}
 	}
@@ -92,72 +96,67 @@ func (s *sifts) reads(ctx context.Context, l *lane) {
 }
 
 // find returns the sift of a lane's table, also one that an earlier sink began; nil where there is none.
-func (s *sifts) find(ctx context.Context, l *lane) (*sift, error) {
-	key := l.siftKey()
+func (s *sifts) find(ctx context.Context, key siftKey) (*sift, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f, ok := s.open[key]; ok {
 		return f, nil
 	}
-	m, err := s.recall(ctx, key, l.table.topic)
+	m, err := s.recall(ctx, key)
 	if err != nil {
 		return nil, err
 	}
-	if m.ends == nil || m.swept || s.refuses(l.table) != "" {
+	if m.ends == nil {
 		s.open[key] = nil
 		return nil, nil
 	}
-	b, err := look(ctx, s.sink.client, l.table.topic)
+	b, err := look(ctx, s.sink.client, m.topic)
 	if err != nil {
 		return nil, err
 	}
-	if m.topic != b.id.String() {
+	if m.ID != b.id.String() {
 		s.open[key] = nil // the topic was made anew: it holds nothing from before
 		return nil, nil
 	}
-	f := s.make(l.table, b, m)
+	f := s.make(b, m)
 	s.open[key] = f
 	s.running.Go(f.run)
 	return f, nil
 }
 
 // begin is the word that a snapshot of a lane's table begins, whose end is a sweep. Everything before it is
-// acknowledged.
+// acknowledged. What cannot be found out is no reason to stop: the snapshot goes on as one that does not
+// replace, and the log says why.
 func (s *sifts) begin(ctx context.Context, l *lane) error {
 	key := l.siftKey()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forget(key)
 	s.open[key] = nil
-	warn := func(why string) {
-		s.sink.log.log.Warn("rows that vanished at the source stay in the topic", "table", l.schema.Name(),
-			"topic", l.table.topic, "why", why)
-	}
+	log := s.sink.log.log.With("table", l.schema.Name(), "topic", l.table.topic)
 	if why := s.refuses(l.table); why != "" {
-		warn(why)
+		log.Warn(stays, "why", why)
 		return nil
 	}
 	b, err := look(ctx, s.sink.client, l.table.topic)
 	if err != nil {
 		return err
 	}
-	m := mark{topic: b.id.String(), ends: b.ends}
-	if err := s.keep(ctx, key, l.table.topic, m); err != nil {
-		if pipeline.ClassOf(err) != pipeline.Environment {
-			return err
-		}
-		s.sink.log.log.Warn("a restart during the snapshot will leave rows that vanished in the topic",
-			"table", l.schema.Name(), "why", err)
+	m := newMark(l.table, b)
+	if err := s.replaceMark(ctx, key, m); pipeline.ClassOf(err) == pipeline.Environment {
+		log.Warn("a restart during the snapshot will leave rows in the topic that vanished at the source", "why", err)
+	} else if err != nil {
+		return err
 	}
-	f := s.make(l.table, b, m)
+	f := s.make(b, m)
 	// What is not allowed shows at once.
-	if err := f.reader.round(ctx, f.begun.ends, f.before(ctx)); err != nil {
+	if err := f.reader.round(ctx, m.ends, f.before(ctx)); err != nil {
 		f.end()
 		f.keys.close()
 		if pipeline.ClassOf(err) != pipeline.Environment {
 			return err
 		}
-		warn(err.Error())
+		log.Warn(stays, "why", err)
 		return nil
 	}
 	s.open[key] = f
@@ -165,10 +164,23 @@ func (s *sifts) begin(ctx context.Context, l *lane) error {
 	return nil
 }
 
+// replaceMark keeps a mark in the place of one of an earlier snapshot, which may be in another topic.
+func (s *sifts) replaceMark(ctx context.Context, key siftKey, m mark) error {
+	old, err := s.recall(ctx, key)
+	if err == nil && old.ends != nil && old.topic != m.topic {
+		old.Pipe = markSwept
+		err = s.keep(ctx, key, old)
+	}
+	if err != nil {
+		return err
+	}
+	return s.keep(ctx, key, m)
+}
+
 // make returns a sift whose goroutine is still to be started.
-func (s *sifts) make(t *table, b bounds, m mark) *sift {
-	f := &sift{reader: newReader(s.sink, t.topic, b), judge: newJudge(s.sink, t), begun: m, keys: newKeys(s.sink.env.Dir, s.limit),
-		over: make(chan struct{})}
+func (s *sifts) make(b bounds, m mark) *sift {
+	f := &sift{reader: newReader(s.sink, m.topic, b), judge: newJudge(s.sink, m.topic, m), begun: m, keys: newKeys(s.sink.env.Dir, s.limit),
+		over: make(chan struct{}), asked: make(chan *catchUp)}
 	f.life, f.end = context.WithCancel(s.ctx)
 	f.follow, f.enough = context.WithCancel(f.life)
 	f.read.Store(time.Now().UnixNano())
@@ -188,15 +200,37 @@ func (s *sifts) forget(key siftKey) {
 }
 
 // done forgets a sift whose sweep is acknowledged, here and in the cluster.
-func (s *sifts) done(ctx context.Context, key siftKey, topic string, m mark) error {
+func (s *sifts) done(ctx context.Context, key siftKey, m mark) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forget(key)
 	s.open[key] = nil
-	m.swept = true
-	err := s.keep(ctx, key, topic, m)
+	m.Pipe = markSwept
+	err := s.keep(ctx, key, m)
 	if pipeline.ClassOf(err) == pipeline.Environment {
 		return nil // it was not kept in the first place
 	}
 	return err
+}
+
+// Sifted implements pipeline.Sifter: it waits until the topics of a source's sifts are read up to where they
+// end now.
+func (s *Sink) Sifted(ctx context.Context, source, table string) error {
+	if _, err := s.sifts.find(ctx, siftKey{source, table}); err != nil {
+		return at(s.env.Address, err)
+	}
+	s.sifts.mu.Lock()
+	var all []*sift // under what names transforms let the tables pass is not known here
+	for key, f := range s.sifts.open {
+		if f != nil && key.source == source {
+			all = append(all, f)
+		}
+	}
+	s.sifts.mu.Unlock()
+	for _, f := range all {
+		if err := f.catchUp(ctx); err != nil {
+			return at(s.env.Address, err)
+		}
+	}
+	return nil
 }

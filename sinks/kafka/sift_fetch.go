@@ -145,9 +145,14 @@ func (r *reader) why() error {
 	return errors.New("the brokers have nothing that is committed")
 }
 
-// endless is a limit that is never reached.
-func (r *reader) endless() offsets {
+// endless is a limit that is never reached, of the partitions that are known and those of others.
+func (r *reader) endless(others ...*catchUp) offsets {
 	out := offsets{}
+	for _, o := range others {
+		for p := range o.limit {
+			out[p] = math.MaxInt64
+		}
+	}
 	for p := range r.bounds.ends {
 		out[p] = math.MaxInt64
 	}
@@ -163,8 +168,13 @@ func (r *reader) round(ctx context.Context, limit offsets, each func(*kgo.Record
 	}
 	by := map[int32][]int32{}
 	for p, end := range limit {
-		if r.next[p] < end {
-			by[r.bounds.leaders[p]] = append(by[r.bounds.leaders[p]], p)
+		leader, known := r.bounds.leaders[p]
+		switch {
+		case r.next[p] >= end:
+		case !known: // it was added since
+			r.stale = fmt.Errorf("the leader of partition %d is not known", p)
+		default:
+			by[leader] = append(by[leader], p)
 		}
 	}
 	for leader, parts := range by {

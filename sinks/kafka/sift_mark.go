@@ -2,9 +2,9 @@ package kafka
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -12,18 +12,30 @@ import (
 	"github.com/pipe-cdc/pipe/pipeline"
 )
 
-// mark is where a topic ended when a snapshot began.
+// mark is where a topic ended when a snapshot began, and what of the topic is the table's.
 type mark struct {
-	topic string  // its id: one of the same name that was made since is another
-	ends  offsets // nil: none is known
-	swept bool    // the snapshot ended
+	Pipe      string `json:"pipe"` // markBegun, or markSwept once the snapshot has ended
+	ID        string `json:"id"`   // of the topic: one of the same name that was made since is another
+	Database  string `json:"db,omitempty"`
+	Namespace string `json:"schema,omitempty"`
+	Table     string `json:"table"`
+	KeyID     int    `json:"key,omitempty"` // Avro: of the keys' schema
+
+	topic string
+	ends  offsets // nil: there is no mark
 }
 
-// The words that a mark's metadata begins with; the topic's id follows.
+// The states of a mark.
 const (
-	markBegun = "begun "
-	markSwept = "swept "
+	markBegun = "sift"
+	markSwept = "swept"
 )
+
+func newMark(t *table, b bounds) mark {
+	s := t.plan.Schema
+	return mark{Pipe: markBegun, ID: b.id.String(), Database: s.Database, Namespace: s.Namespace, Table: s.Table,
+		KeyID: t.keyID, topic: t.topic, ends: b.ends}
+}
 
 // group is the consumer group, without members, as whose offsets a mark is kept: nothing else that every
 // cluster has outlives a process and needs no topic of its own. Brokers forget it by themselves.
@@ -31,17 +43,18 @@ func (s *sifts) group(key siftKey) string {
 	return "pipe." + s.sink.env.Pipeline + "." + s.sink.env.Address + "." + key.source + "." + key.table + ".sift"
 }
 
-// keep makes a mark durable. The error is an Environment where the sink's user may not.
-func (s *sifts) keep(ctx context.Context, key siftKey, topic string, m mark) error {
+// keep makes a mark durable, as the offsets of its group and their metadata. The error is an Environment
+// where the sink's user may not.
+func (s *sifts) keep(ctx context.Context, key siftKey, m mark) error {
 	ctx, cancel := context.WithTimeout(ctx, offsetsTimeout)
 	defer cancel()
-	word := markBegun
-	if m.swept {
-		word = markSwept
+	text, err := json.Marshal(m)
+	if err != nil {
+		return err
 	}
 	all := kadm.Offsets{}
 	for p, o := range m.ends {
-		all.Add(kadm.Offset{Topic: topic, Partition: p, At: o, LeaderEpoch: -1, Metadata: word + m.topic})
+		all.Add(kadm.Offset{Topic: m.topic, Partition: p, At: o, LeaderEpoch: -1, Metadata: string(text)})
 	}
 	group := s.group(key)
 	answer, err := kadm.NewClient(s.sink.client).CommitOffsets(ctx, group, all)
@@ -51,8 +64,9 @@ func (s *sifts) keep(ctx context.Context, key siftKey, topic string, m mark) err
 	return groupError(group, err)
 }
 
-// recall returns the mark that is kept; without ends where there is none.
-func (s *sifts) recall(ctx context.Context, key siftKey, topic string) (mark, error) {
+// recall returns the mark that is kept; without ends where there is none. Of several topics, which a table
+// had one after the other, it is that of a snapshot that has not ended.
+func (s *sifts) recall(ctx context.Context, key siftKey) (mark, error) {
 	ctx, cancel := context.WithTimeout(ctx, offsetsTimeout)
 	defer cancel()
 	group := s.group(key)
@@ -63,25 +77,22 @@ func (s *sifts) recall(ctx context.Context, key siftKey, topic string) (mark, er
 		}
 		return mark{}, err
 	}
-	var m mark
-	for p, o := range answer[topic] {
-		if o.Err != nil {
-			return mark{}, groupError(group, o.Err)
+	for topic, parts := range answer {
+		found := mark{topic: topic, ends: offsets{}}
+		for p, o := range parts {
+			if o.Err != nil {
+				return mark{}, groupError(group, o.Err)
+			}
+			if o.At < 0 || json.Unmarshal([]byte(o.Metadata), &found) != nil {
+				continue
+			}
+			found.ends[p] = o.At
 		}
-		begun, isBegun := strings.CutPrefix(o.Metadata, markBegun)
-		swept, isSwept := strings.CutPrefix(o.Metadata, markSwept)
-		if o.At < 0 || !isBegun && !isSwept {
-			continue
-		}
-		if m.ends == nil {
-			m.ends = offsets{}
-		}
-		m.ends[p], m.topic, m.swept = o.At, begun, isSwept
-		if isSwept {
-			m.topic = swept
+		if found.Pipe == markBegun {
+			return found, nil
 		}
 	}
-	return m, nil
+	return mark{}, nil
 }
 
 func groupError(group string, err error) error {

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -37,7 +38,7 @@ func (l *lane) flush(ctx context.Context) error {
 func (l *lane) sweep(ctx context.Context, r *pipeline.Row) error {
 	s, key := &l.sink.sifts, l.siftKey()
 	log := l.sink.log.log.With("table", l.schema.Name(), "topic", l.table.topic)
-	f, err := s.find(ctx, l)
+	f, err := s.find(ctx, key)
 	if err != nil {
 		return err
 	}
@@ -46,8 +47,8 @@ func (l *lane) sweep(ctx context.Context, r *pipeline.Row) error {
 		return nil
 	}
 	if why := s.refuses(l.table); why != "" || f.reader.topic != l.table.topic {
-		log.Warn("rows that vanished at the source stay in the topic", "why", why)
-		return s.done(ctx, key, f.reader.topic, f.begun)
+		log.Warn(stays, "why", cmp.Or(why, "the table's topic is another now"))
+		return s.done(ctx, key, f.begun)
 	}
 	began := time.Now()
 	read, err := newRows(l.sink, l.table)
@@ -63,7 +64,7 @@ func (l *lane) sweep(ctx context.Context, r *pipeline.Row) error {
 	}
 	log.Info("rows that vanished at the source were deleted", "rows", d.deleted, "took", time.Since(began),
 		"records", f.reader.records, "of_others", f.others, "foreign", f.foreign+d.foreign)
-	return s.done(ctx, key, f.reader.topic, f.begun)
+	return s.done(ctx, key, f.begun)
 }
 
 // deleter writes what a sweep deletes, as the deletes of a source that knows the old key only.
@@ -80,7 +81,7 @@ func (d *deleter) delete(ctx context.Context, key []byte, at place) error {
 	l := d.lane
 	old, ok := d.rows.old(key)
 	row := &pipeline.Row{Schema: l.schema, Tx: d.row.Tx, Op: pipeline.Delete, Before: old, At: d.row.At, Seq: d.row.Seq + d.seq}
-	if !ok && !l.table.bare() {
+	if !ok && !(l.table.bare() && ownKey(key, l.table.keySchema != "", uint32(l.table.keyID))) {
 		d.foreign++
 		return nil
 	}

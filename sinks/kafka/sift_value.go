@@ -28,7 +28,10 @@ const maxDecoders = 1000
 
 // judge tells the records of one table from others. Not safe for concurrent use.
 type judge struct {
-	table    *table
+	topic    string
+	flat     bool             // rows without envelope, whose topic is the table's alone
+	deleted  []byte           // what a rewritten delete ends with; nil where there are none
+	keyID    uint32           // Avro: of the keys' schema
 	registry *registry.Client // nil for JSON
 	wrapped  bool             // JSON: {"schema","payload"}
 	db       []byte           // as JSON
@@ -38,27 +41,35 @@ type judge struct {
 	json     []byte
 }
 
-func newJudge(s *Sink, t *table) *judge {
+func newJudge(s *Sink, topic string, m mark) *judge {
 	q := func(s string) []byte { return envelope.AppendJSONString(nil, s) }
-	from := t.plan.Schema
-	j := &judge{table: t, registry: s.registry, wrapped: s.config.Format.Schemas, db: q(from.Database), name: q(from.Table),
-		decoders: map[uint32]*avro.Decoder{}}
-	if from.Namespace != "" {
-		j.schema = q(from.Namespace)
+	o := s.config.shape()
+	j := &judge{topic: topic, flat: o.Shape == envelope.Flat, keyID: uint32(m.KeyID), registry: s.registry,
+		wrapped: s.config.Format.Schemas, db: q(m.Database), name: q(m.Table), decoders: map[uint32]*avro.Decoder{}}
+	if m.Namespace != "" {
+		j.schema = q(m.Namespace)
+	}
+	switch {
+	case o.Deletes != envelope.Rewrite:
+	case s.registry != nil:
+		j.deleted = []byte("\x02\x08true")
+	case j.wrapped:
+		j.deleted = []byte(`,"` + envelope.DeletedField + `":"true"}}`)
+	default:
+		j.deleted = []byte(`,"` + envelope.DeletedField + `":"true"}`)
 	}
 	return j
 }
 
 // of judges a record with a key.
 func (j *judge) of(ctx context.Context, rec *kgo.Record) (verdict, error) {
-	if !j.ownKey(rec.Key) {
+	switch {
+	case !ownKey(rec.Key, j.registry != nil, j.keyID):
 		return foreign, nil
-	}
-	if rec.Value == nil {
+	case rec.Value == nil, j.deleted != nil && bytes.HasSuffix(rec.Value, j.deleted):
 		return gone, nil
-	}
-	if j.table.plan.Shape == envelope.Flat {
-		return j.flat(rec.Value), nil
+	case j.flat:
+		return alive, nil
 	}
 	value := rec.Value
 	if j.registry != nil {
@@ -70,27 +81,12 @@ func (j *judge) of(ctx context.Context, rec *kgo.Record) (verdict, error) {
 	return j.event(value), nil
 }
 
-// ownKey reports whether a key has the schema that the table's keys have now.
-func (j *judge) ownKey(key []byte) bool {
-	if j.registry == nil {
+// ownKey reports whether a key may be one of a table's: in Avro, by the id of its schema.
+func ownKey(key []byte, avroKeys bool, id uint32) bool {
+	if !avroKeys {
 		return len(key) > 0 && key[0] == '{'
 	}
-	return len(key) > avro.HeaderSize && key[0] == 0 && binary.BigEndian.Uint32(key[1:]) == uint32(j.table.keyID)
-}
-
-// flat judges a row without envelope, whose topic is the table's alone.
-func (j *judge) flat(value []byte) verdict {
-	deleted := `,"` + envelope.DeletedField + `":"true"}`
-	switch {
-	case j.wrapped:
-		deleted += "}"
-	case j.registry != nil:
-		deleted = "\x02\x08true"
-	}
-	if j.table.plan.Deletes == envelope.Rewrite && bytes.HasSuffix(value, []byte(deleted)) {
-		return gone
-	}
-	return alive
+	return len(key) > avro.HeaderSize && key[0] == 0 && binary.BigEndian.Uint32(key[1:]) == id
 }
 
 // decode turns an Avro value into JSON; nil where its schema is none that can be read.
@@ -103,7 +99,7 @@ func (j *judge) decode(ctx context.Context, value []byte) ([]byte, error) {
 	if !ok {
 		text, err := j.registry.Schema(ctx, int(id))
 		if err != nil {
-			return nil, fmt.Errorf("topic %s: %w", j.table.topic, err)
+			return nil, fmt.Errorf("topic %s: %w", j.topic, err)
 		}
 		if text != "" {
 			d, _ = avro.NewDecoder(text) // an error leaves d nil: what it describes is not the sink's
