@@ -67,11 +67,14 @@ func newSharedMaria(t *testing.T, m *pipetest.Maria, pg *pipetest.PG, load strin
 	s := &sharedMaria{maria: m, database: m.Database(t), watched: load == "",
 		shared: shared{target: pg.Database(t), state: pg.Database(t)}}
 	m.Exec(t, s.database, fmt.Sprintf(shareMariaSchema, shareMariaRows))
+	batches := ""
 	if s.watched {
+		batches = "batch_rows = 100" // what a batch does to a row is written as one
 		pipetest.Exec(t, s.target, shareMariaWatched)
 	}
 	s.file = writeConfig(t, `
 pipeline "shared" {
+  `+batches+`
   state "postgres" {
     dsn   = env("STATE")
     lease = "2s"
@@ -116,7 +119,7 @@ func (s *sharedMaria) write(ctx context.Context, t *testing.T, conn *client.Conn
 	fresh := 10 * shareMariaRows
 	for ctx.Err() == nil {
 		s.written++
-		id, n := 1+r.Intn(shareMariaRows), s.written
+		id, n := 1+3000*r.Intn(shareMariaRows/3000)+r.Intn(4), s.written // some are changed again and again
 		var sql string
 		switch r.Intn(8) {
 		case 0:
@@ -131,7 +134,7 @@ func (s *sharedMaria) write(ctx context.Context, t *testing.T, conn *client.Conn
 		case 4:
 			sql = fmt.Sprintf("INSERT INTO lines_ VALUES (%d, 'written')", n)
 		default:
-			sql = fmt.Sprintf("UPDATE big SET ver = %d, body = 'v%d' WHERE id BETWEEN %d AND %d", n, n, id, id+r.Intn(20))
+			sql = fmt.Sprintf("UPDATE big SET ver = %d, body = 'v%d' WHERE id BETWEEN %d AND %d", n, n, id, id+r.Intn(30))
 		}
 		if _, err := conn.Execute(sql); err != nil {
 			t.Errorf("%s: %v", sql, err)
