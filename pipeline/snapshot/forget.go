@@ -49,7 +49,7 @@ func Forget(ctx context.Context, out pipeline.Output, streams ...pipeline.Stream
 		return nil
 	}
 	for _, s := range streams {
-		if err := emitMark(ctx, out, s, ""); err != nil {
+		if err := EmitMark(ctx, out, s, ""); err != nil {
 			return err
 		}
 	}

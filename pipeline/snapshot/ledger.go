@@ -111,7 +111,7 @@ func (l *Ledger) Save(ctx context.Context, out pipeline.Output) ([]pipeline.Stre
 	}
 	streams := slices.Sorted(maps.Keys(changed))
 	for i, s := range streams {
-		if err := emitMark(ctx, out, s, changed[s]); err != nil {
+		if err := EmitMark(ctx, out, s, changed[s]); err != nil {
 			l.unsaved(streams[i:])
 			return nil, err
 		}
@@ -126,16 +126,6 @@ func (l *Ledger) unsaved(streams []pipeline.Stream) {
 	for _, s := range streams {
 		l.dirty[strings.TrimPrefix(string(s), tablePrefix)] = true
 	}
-}
-
-// emitMark emits a position of a stream without rows.
-func emitMark(ctx context.Context, out pipeline.Output, s pipeline.Stream, p pipeline.Position) error {
-	b, err := out.New(ctx, s)
-	if err != nil {
-		return err
-	}
-	b.Mark(p)
-	return out.Emit(b)
 }
 
 // changes returns the positions of the entries that changed, "" for one that is gone.

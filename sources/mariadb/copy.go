@@ -68,31 +68,15 @@ func newAttempt(m *moment) snapshot.Attempt {
 	return snapshot.Attempt{ID: string(id), Streams: len(m.conns) * streamsPerWorker}
 }
 
-// attempt records that a snapshot begins, before any of its rows. With it goes, in one transaction
-// where the sink has such, that what an earlier one may have delivered is void: rows that were
-// deleted since would stay for ever.
+// attempt records that a snapshot begins; where an earlier one was not finished (again), what that one
+// delivered is void.
 func (r *runner) attempt(ctx context.Context, a snapshot.Attempt, wanted []*table, again bool, out pipeline.Output) error {
-	if !again {
-		return markAttempt(ctx, a, out)
+	var voided []*pipeline.Schema
+	if again {
+		r.env.Log.Warn("an earlier snapshot was not finished: it starts over", "tables", len(wanted))
+		for _, t := range wanted {
+			voided = append(voided, t.Schema)
+		}
 	}
-	b, err := out.New(ctx, snapshot.AttemptStream)
-	if err != nil {
-		return err
-	}
-	r.env.Log.Warn("an earlier snapshot was not finished: it starts over", "tables", len(wanted))
-	void(b, a, wanted)
-	b.Mark(a.Position())
-	if err := out.Emit(b); err != nil {
-		return err
-	}
-	return out.Drain(ctx, snapshot.AttemptStream)
-}
-
-// void adds the rows that declare earlier attempts void.
-func void(b *pipeline.Batch, a snapshot.Attempt, wanted []*table) {
-	tx := &pipeline.Tx{Snapshot: true, Pos: a.Void(), Time: time.Now().UnixMicro() - pipeline.EpochMicros}
-	for i, t := range wanted {
-		row := b.Add()
-		row.Schema, row.Op, row.Flags, row.Tx, row.Seq = t.Schema, pipeline.Truncate, pipeline.Again, tx, uint32(i)
-	}
+	return snapshot.Begin(ctx, a, voided, out)
 }

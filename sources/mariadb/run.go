@@ -212,12 +212,7 @@ func (r *runner) markStart(ctx context.Context, p place, out pipeline.Output) er
 	if err != nil {
 		return err
 	}
-	b, err := out.New(ctx, binlogStream)
-	if err != nil {
-		return err
-	}
-	b.Mark(pos)
-	return out.Emit(b)
+	return snapshot.EmitMark(ctx, out, binlogStream, pos)
 }
 
 // serverID is the number that we have as a replica.

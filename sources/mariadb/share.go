@@ -68,20 +68,7 @@ func (s *snapshotReader) share(ctx context.Context, chunks []snapshot.Chunk) (n 
 	for i := n; i < len(chunks); i++ {
 		s.numbers[&chunks[i]] = i
 	}
-	return n, markAttempt(ctx, a, s.out)
-}
-
-// markAttempt makes it durable where an attempt stands.
-func markAttempt(ctx context.Context, a snapshot.Attempt, out pipeline.Output) error {
-	b, err := out.New(ctx, snapshot.AttemptStream)
-	if err != nil {
-		return err
-	}
-	b.Mark(a.Position())
-	if err := out.Emit(b); err != nil {
-		return err
-	}
-	return out.Drain(ctx, snapshot.AttemptStream)
+	return n, snapshot.SaveMark(ctx, s.out, snapshot.AttemptStream, a.Position())
 }
 
 // lead reads the first n chunks together with whoever helps, after the others, which are its own alone. It
@@ -130,7 +117,7 @@ func (s *snapshotReader) sharing() *snapshot.Sharing {
 // stream: helpers have left out what was changed before that.
 func (s *snapshotReader) closeShare(ctx context.Context) (err error) {
 	s.attempt.Closed = true
-	if err := markAttempt(ctx, s.attempt, s.out); err != nil {
+	if err := snapshot.SaveMark(ctx, s.out, snapshot.AttemptStream, s.attempt.Position()); err != nil {
 		return err
 	}
 	s.runner.through, err = logged(ctx, s.admin)

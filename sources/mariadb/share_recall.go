@@ -35,7 +35,7 @@ func (r *runner) leftOver(ctx context.Context, from pipeline.Checkpoint, out pip
 		return nil, false, err
 	}
 	a.Closed = true
-	return nil, open, markAttempt(ctx, a, out)
+	return nil, open, snapshot.SaveMark(ctx, out, snapshot.AttemptStream, a.Position())
 }
 
 // recallShare brings the ledger up to what every sink has of a shared snapshot whose leader is gone: that

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
@@ -36,31 +35,16 @@ func attemptPoint(a snapshot.Attempt) (at uint64, of identity, ok bool) {
 	return at, identity{system: system, timeline: uint32(timeline)}, errors.Join(err1, err2, err3) == nil
 }
 
-// attempt records that a snapshot begins, before any of its rows. With it goes, in one transaction
-// where the sink has such, that what an earlier one may have delivered is void: rows that were
-// deleted since would stay for ever.
+// attempt records that a snapshot begins; where an earlier one was not finished (again), what that one
+// delivered is void.
 func (r *runner) attempt(ctx context.Context, a snapshot.Attempt, wanted []*table, again bool,
 	out pipeline.Output) error {
-	b, err := out.New(ctx, snapshot.AttemptStream)
-	if err != nil {
-		return err
-	}
+	var voided []*pipeline.Schema
 	if again {
 		r.env.Log.Warn("an earlier snapshot was not finished: it starts over", "tables", len(wanted))
-		void(b, a, wanted)
+		for _, t := range wanted {
+			voided = append(voided, t.Schema)
+		}
 	}
-	b.Mark(a.Position())
-	if err := out.Emit(b); err != nil {
-		return err
-	}
-	return out.Drain(ctx, snapshot.AttemptStream)
-}
-
-// void adds the rows that declare earlier attempts void.
-func void(b *pipeline.Batch, a snapshot.Attempt, wanted []*table) {
-	tx := &pipeline.Tx{Snapshot: true, Pos: a.Void(), Time: time.Now().UnixMicro() - pipeline.EpochMicros}
-	for i, t := range wanted {
-		row := b.Add()
-		row.Schema, row.Op, row.Flags, row.Tx, row.Seq = t.Schema, pipeline.Truncate, pipeline.Again, tx, uint32(i)
-	}
+	return snapshot.Begin(ctx, a, voided, out)
 }

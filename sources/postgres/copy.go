@@ -47,10 +47,5 @@ func (r *runner) copyAt(ctx context.Context, m made, wanted []*table, from pipel
 
 // markStart gives the stream its first position.
 func (r *runner) markStart(ctx context.Context, at uint64, out pipeline.Output) error {
-	b, err := out.New(ctx, walStream)
-	if err != nil {
-		return err
-	}
-	b.Mark(r.identity.position(at))
-	return out.Emit(b)
+	return snapshot.EmitMark(ctx, out, walStream, r.identity.position(at))
 }

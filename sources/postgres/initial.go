@@ -221,16 +221,8 @@ func (k *initialKeeper) done(c *readChunk) {
 
 // tell saves how far the streams are, before the ledger speaks of what is on them.
 func (k *initialKeeper) tell(ctx context.Context) error {
-	b, err := k.out.New(ctx, snapshot.KeptStream)
-	if err != nil {
-		return err
-	}
 	k.version++
-	b.Mark(keptPosition(k.version, k.attempt, k.reached))
-	if err := k.out.Emit(b); err != nil {
-		return err
-	}
-	return k.out.Drain(ctx, snapshot.KeptStream)
+	return snapshot.SaveMark(ctx, k.out, snapshot.KeptStream, keptPosition(k.version, k.attempt, k.reached))
 }
 
 // keptPosition renders how many chunks are durable on each stream of an attempt.

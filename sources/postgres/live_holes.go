@@ -129,16 +129,7 @@ func (l *live) paid(p *snapshot.Piece) {
 
 // declareHoles makes it durable that a table has holes.
 func (l *live) declareHoles(ctx context.Context, table string, at pipeline.Position) error {
-	stream := pipeline.Stream(holesPrefix + table)
-	b, err := l.Out.New(ctx, stream)
-	if err != nil {
-		return err
-	}
-	b.Mark(at)
-	if err := l.Out.Emit(b); err != nil {
-		return err
-	}
-	return l.Out.Drain(ctx, stream)
+	return snapshot.SaveMark(ctx, l.Out, pipeline.Stream(holesPrefix+table), at)
 }
 
 // more returns what is to be read of a table that was being filled: the rows of changes that were held back,

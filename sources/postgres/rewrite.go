@@ -74,15 +74,7 @@ func (s *stream) resnapshot(t *table, why string) error {
 	}
 	stream := pipeline.Stream(rewritePrefix + t.String())
 	if !s.env.DryRun {
-		b, err := s.out.New(s.ctx, stream)
-		if err != nil {
-			return err
-		}
-		b.Mark(s.identity.position(s.endLSN))
-		if err := s.out.Emit(b); err != nil {
-			return err
-		}
-		if err := s.out.Drain(s.ctx, stream); err != nil {
+		if err := snapshot.SaveMark(s.ctx, s.out, stream, s.identity.position(s.endLSN)); err != nil {
 			return err
 		}
 	}

@@ -69,15 +69,7 @@ func (s *snapshotter) sharing(parts map[string]*part, out pipeline.Output) *snap
 
 // mark makes it durable where the attempt stands.
 func (s *snapshotter) mark(ctx context.Context, out pipeline.Output) error {
-	b, err := out.New(ctx, snapshot.AttemptStream)
-	if err != nil {
-		return err
-	}
-	b.Mark(s.Attempt.Position())
-	if err := out.Emit(b); err != nil {
-		return err
-	}
-	return out.Drain(ctx, snapshot.AttemptStream)
+	return snapshot.SaveMark(ctx, out, snapshot.AttemptStream, s.Attempt.Position())
 }
 
 // limits are the most workers on a table, by its name.
