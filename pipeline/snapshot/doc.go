@@ -16,6 +16,8 @@
 // Several processes may read an initial snapshot together (Share): the leader puts the chunks on a Board, all
 // claim them from there, the leader included (Sharing), and the leader goes on when all are finished.
 //
+//   - All chunks are of one state of the database, that from which the leader streams. Where a helper cannot
+//     see that, it leaves out what was changed since: the stream brings it.
 //   - A chunk is a stream of its own with one mark at its end. A claim is no lock: after the lease a chunk is
 //     another's, and both may write it. Sinks that keep positions let one of the two pass, and none once the
 //     position of the attempt says that it is closed; others get rows twice, as from any process that was

@@ -7,11 +7,11 @@ import (
 	"github.com/pipe-cdc/pipe/pipeline"
 )
 
-// Share is an initial snapshot that several processes read: the leader, which exported what all of them
-// see and will follow the changes, and those that stand by.
+// Share is an initial snapshot that several processes read: the leader, which said what all of them
+// read and will follow the changes, and those that stand by.
 type Share struct {
 	Attempt  Attempt
-	Exported string    // what the leader's session exported, for others to import
+	Exported string    // what the leader's session exported for others to import, or where it is, in the source's notation
 	Taken    time.Time // when
 	// Shape stands for the tables and how they are read: who finds another one must not help.
 	Shape string

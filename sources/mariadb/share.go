@@ -12,6 +12,7 @@ import (
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
+	"github.com/pipe-cdc/pipe/sources/mariadb/wire"
 )
 
 // A first snapshot is shared by putting its chunks on a board, from which the leader claims them as
@@ -74,7 +75,7 @@ func (s *snapshotReader) share(ctx context.Context, chunks []snapshot.Chunk) (n 
 // lead reads the first n chunks together with whoever helps, after the others, which are its own alone. It
 // returns once all are durable, in every sink of whoever read them.
 func (s *snapshotReader) lead(ctx context.Context, pool *snapshot.Pool, chunks []snapshot.Chunk, n int, b *book) error {
-	exported, err := s.export()
+	exported, err := s.export(ctx)
 	if err != nil {
 		return err
 	}
@@ -141,16 +142,29 @@ func (w *snapshotWorker) ReadShared(ctx context.Context, c *snapshot.Chunk, stre
 
 // exported is what helpers must know of the leader's moment.
 type exported struct {
-	server string // its id
+	server string // which one it is
 	file   string
 	end    uint64
 	place  place
 }
 
 // export renders the moment.
-func (s *snapshotReader) export() (string, error) {
+func (s *snapshotReader) export(ctx context.Context) (string, error) {
+	server, err := identityOf(ctx, s.admin)
+	if err != nil {
+		return "", err
+	}
 	pos, err := s.begin.position()
-	return fmt.Sprintf("%s %s %d %s", s.server.ID, s.moment.File, s.moment.End, pos), err
+	return fmt.Sprintf("%s %s %d %s", server, s.moment.File, s.moment.End, pos), err
+}
+
+// identityOf tells a server from all others, also from those with the same id, as in a Galera cluster.
+func identityOf(ctx context.Context, conn *wire.Conn) (string, error) {
+	rows, err := conn.Query(ctx, "SELECT CONCAT(@@server_id, '@', REPLACE(@@hostname, ' ', '_'), ':', @@port)")
+	if err != nil {
+		return "", err
+	}
+	return rows[0][0].Text, nil
 }
 
 // parseExported is the inverse of export.

@@ -57,9 +57,13 @@ func (r *runner) help(ctx context.Context, out pipeline.Output) error {
 	if err != nil {
 		return &pipeline.Error{Class: pipeline.Internal, Err: err}
 	}
+	server, err := identityOf(ctx, r.admin)
+	if err != nil {
+		return err
+	}
 	tables := r.sharedTables()
 	switch {
-	case e.server != r.server.ID:
+	case e.server != server || !r.server.Position.Covers(e.place.set): // what it sees need not be later
 		r.unfit(&share, "the server is another one than that of the process that leads the snapshot")
 		return nil
 	case shapeOf(tables) != share.Shape:

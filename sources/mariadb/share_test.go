@@ -2,6 +2,7 @@ package mariadb
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/bits"
 	"slices"
@@ -292,6 +293,30 @@ func TestShareUnfit(t *testing.T) {
 				t.Errorf("%d rows\n%s", len(out.Rows()), log)
 			}
 		})
+	}
+}
+
+// TestTouchedIsBounded holds that what a helper remembers does not grow with the log, and that rows which are
+// changed again count once.
+func TestTouchedIsBounded(t *testing.T) {
+	one := &table{Schema: &pipeline.Schema{System: pipeline.MariaDB, Database: "d", Table: "t", Key: []int{0},
+		Columns: []pipeline.Column{{Name: "id", Kind: pipeline.Int}}}, relation: &relation{Database: "d", Name: "t"}}
+	into := newTouched([]*table{one})
+	row := pipeline.Row{Schema: one.Schema, Op: pipeline.Insert}
+	change := func(id int) error {
+		row.Values = []pipeline.Value{pipeline.IntValue(int64(id))}
+		return into.row(&row)
+	}
+	for id := range maxTouched {
+		for range 2 {
+			if err := change(id); err != nil {
+				t.Fatalf("after %d rows: %v", id, err)
+			}
+		}
+	}
+	var why *unfitError
+	if err := change(maxTouched); !errors.As(err, &why) {
+		t.Errorf("%d rows are remembered: %v", into.count, err)
 	}
 }
 
