@@ -1,9 +1,9 @@
 package mariadb
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -172,36 +172,8 @@ func policyOf(t *table) snapshot.Policy {
 
 // table plans what becomes of a table's rows.
 func (p *planner) table(t *table) {
-	name := t.Schema.Name()
-	s := spec.Step{Verb: spec.Read, What: "rows", Name: name}
-	e, known := p.ledger.Entry(name)
-	policy := policyOf(t)
-	_, done := p.saved[binlogStream]
-	switch {
-	case policy == snapshot.Never:
-		s.Verb, s.Why = spec.Keep, `snapshot = "never"`
-	case policy == snapshot.Only && p.anew != "" && (known && !e.Status.Open() || p.ledger.Empty()):
-		s.Verb, s.Why = spec.Keep, "its rows were read before"
-	case p.first != "":
-		s.Why = p.first
-	case p.anew != "":
-		s.Why = p.anew
-	case known && e.Status.Open():
-		s.Verb, s.Why = spec.Finish, fmt.Sprintf("its snapshot is not finished: %d chunks are done, %d pieces are left",
-			e.ChunksDone, len(e.Left))
-	case policy == snapshot.Always:
-		s.Why = `snapshot = "always"`
-	case known && len(e.Queue) > 0:
-		s.Why = "somebody asked for it"
-	case known:
-		s.Verb, s.Why = spec.Keep, e.Settled()
-	case p.ledger.Empty() && done:
-		s.Verb, s.Why = spec.Keep, "its rows were read before"
-	case p.ledger.Empty():
-		s.Why = "first start"
-	default:
-		s.Why = "it was added"
-	}
+	_, resumes := p.saved[binlogStream]
+	s := p.ledger.Outlook(t.Schema.Name(), policyOf(t), snapshot.Course{Resumes: resumes, All: cmp.Or(p.first, p.anew), Beside: p.anew != ""})
 	if s.Verb.Changes() {
 		s.Size = &spec.Size{Rows: t.Rows, Bytes: t.Bytes}
 	}
@@ -210,13 +182,12 @@ func (p *planner) table(t *table) {
 
 // removed plans what becomes of tables that are known and not read any more.
 func (p *planner) removed() {
-	for _, e := range p.ledger.Entries() {
-		taken := slices.ContainsFunc(p.picked, func(t *table) bool { return t.Schema.Name() == e.Table })
-		if !taken && p.first == "" {
-			p.add(spec.Step{Verb: spec.Forget, What: "table", Name: e.Table,
-				Why: "the source does not read it any more; what is downstream stays"})
-		}
+	if p.first != "" {
+		return
 	}
+	p.steps = append(p.steps, p.ledger.Gone(func(name string) bool {
+		return slices.ContainsFunc(p.picked, func(t *table) bool { return t.Schema.Name() == name })
+	})...)
 }
 
 // follow says where the stream of changes begins.

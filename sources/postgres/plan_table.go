@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/pipe-cdc/pipe/pipeline"
@@ -11,37 +10,18 @@ import (
 
 // table plans what becomes of a table's rows.
 func (p *planner) table(t *table) {
-	s := spec.Step{Verb: spec.Read, What: "rows", Name: t.Schema.Name()}
-	e, known := p.ledger.Entry(s.Name)
-	_, done := p.saved[walStream]
-	rewritten := p.saved[pipeline.Stream(rewritePrefix+t.String())]
-	switch {
-	case t.Policy == policyNever:
-		s.Verb, s.Why = spec.Keep, `snapshot = "never"`
-	case t.Policy == policyOnly && p.course == courseAnew && (known && !e.Status.Open() || p.ledger.Empty()):
-		s.Verb, s.Why = spec.Keep, "its rows were read before"
-	case p.why != "":
-		s.Why = p.why
-	case p.course == courseResume && rewritten != "" && p.config.Rewrites != rewritesIgnore && !readSince(&e, rewritten):
-		if !e.Status.Open() && !p.mayReadAgain(t.String()) {
-			p.refuse("rows", s.Name, stopped(t.String(), "it was rewritten"))
+	policy, err := snapshot.ParsePolicy(t.Policy)
+	if err != nil {
+		policy = snapshot.Initial // the configuration has checked the name
+	}
+	_, resumes := p.saved[walStream]
+	s := p.ledger.Outlook(t.Schema.Name(), policy, snapshot.Course{Resumes: resumes, All: p.why, Beside: p.course == courseAnew})
+	if why := p.rewritten(t); why != "" {
+		s.Verb, s.Why = spec.Read, why
+		if e, _ := p.ledger.Entry(s.Name); !e.Status.Open() && !p.mayReadAgain(t.String()) {
+			p.refuse("rows", s.Name, stopped(t.String(), why))
 			return
 		}
-		s.Why = "it was rewritten"
-	case known && e.Status.Open():
-		s.Verb, s.Why = spec.Finish, unfinished(&e)
-	case t.Policy == policyAlways:
-		s.Why = `snapshot = "always"`
-	case known && len(e.Queue) > 0:
-		s.Why = "somebody asked for it"
-	case known:
-		s.Verb, s.Why = spec.Keep, e.Settled()
-	case p.ledger.Empty() && done:
-		s.Verb, s.Why = spec.Keep, "its rows were read before"
-	case p.ledger.Empty():
-		s.Why = "first start"
-	default:
-		s.Why = "it was added"
 	}
 	if size, ok := p.sizes[s.Name]; ok && s.Verb.Changes() {
 		s.Size = &size
@@ -49,26 +29,24 @@ func (p *planner) table(t *table) {
 	p.add(s)
 }
 
+// rewritten says that a start meets a table that was rewritten and not read since, "" where it does not.
+func (p *planner) rewritten(t *table) string {
+	at := p.saved[pipeline.Stream(rewritePrefix+t.String())]
+	e, _ := p.ledger.Entry(t.Schema.Name())
+	if p.course != courseResume || at == "" || t.Policy == policyNever || p.config.Rewrites == rewritesIgnore || readSince(&e, at) {
+		return ""
+	}
+	return "it was rewritten"
+}
+
 // readSince reports whether a table was read after it was rewritten.
 func readSince(e *snapshot.Entry, rewritten pipeline.Position) bool {
 	return e.Status == snapshot.Done && e.Fence >= rewritten
 }
 
-// unfinished says how far a snapshot is.
-func unfinished(e *snapshot.Entry) string {
-	if !e.Planned {
-		return "its snapshot has not begun"
-	}
-	return fmt.Sprintf("its snapshot is not finished: %d chunks are done, %d pieces are left", e.ChunksDone, len(e.Left))
-}
-
 // removed plans what becomes of tables that are known and not read any more.
 func (p *planner) removed() {
-	for _, e := range p.ledger.Entries() {
-		taken := slices.ContainsFunc(p.tables, func(t *table) bool { return t.Schema.Name() == e.Table })
-		if !taken {
-			p.add(spec.Step{Verb: spec.Forget, What: "table", Name: e.Table,
-				Why: "the source does not read it any more; what is downstream stays"})
-		}
-	}
+	p.steps = append(p.steps, p.ledger.Gone(func(name string) bool {
+		return slices.ContainsFunc(p.tables, func(t *table) bool { return t.Schema.Name() == name })
+	})...)
 }
