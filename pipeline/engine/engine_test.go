@@ -315,6 +315,40 @@ func TestIdleAndLinger(t *testing.T) {
 	})
 }
 
+// siftingSink is a Sink that says whose tables it was asked about.
+type siftingSink struct {
+	testSink
+	asked string
+	err   error
+}
+
+func (s *siftingSink) Sifted(_ context.Context, source, table string) error {
+	s.asked += source + " " + table
+	return s.err
+}
+
+// TestSifted: a source's Output asks the sinks that its rows reach, and those only that can be asked.
+func TestSifted(t *testing.T) {
+	late := errors.New("late")
+	near, far := &siftingSink{err: late}, &siftingSink{}
+	src := reading(func(ctx context.Context, _ pipeline.Checkpoint, out pipeline.Output) error {
+		err := out.(pipeline.Sifting).Sifted(ctx, "public.t")
+		if !errors.Is(err, late) || !strings.Contains(err.Error(), "sink.near") {
+			t.Errorf("got %v", err)
+		}
+		return nil
+	})
+	g := graph(src, &testSink{}, &testStore{})
+	g.Sources = append(g.Sources, SourceNode{"source.other", reading(func(context.Context, pipeline.Checkpoint, pipeline.Output) error { return nil })})
+	g.Sinks = append(g.Sinks, SinkNode{"sink.near", []string{"source.s"}, near}, SinkNode{"sink.far", []string{"source.other"}, far})
+	if err := mustNew(t, g).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if near.asked != "source.s public.t" || far.asked != "" {
+		t.Errorf("asked %q and %q", near.asked, far.asked)
+	}
+}
+
 // TestHang: a component that does not come back is left behind, and the error says that the process
 // must go, even where what failed before could have been retried.
 func TestHang(t *testing.T) {

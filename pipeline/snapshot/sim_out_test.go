@@ -38,6 +38,7 @@ type simOut struct {
 	changed chan struct{}
 	emitted map[pipeline.Stream]int // ordinal of the last batch
 	applied map[int]int             // by batch: the targets that have it
+	ripe    map[string]bool         // by table: the targets were waited for, since its last end
 	total   int
 
 	unchecked bool // rows are not compared with the source's
@@ -53,7 +54,7 @@ type simLane struct {
 
 func newSimOut(w *simWorld) *simOut {
 	o := &simOut{w: w, pool: make(chan struct{}, simPool), changed: make(chan struct{}), emitted: map[pipeline.Stream]int{},
-		applied: map[int]int{}}
+		applied: map[int]int{}, ripe: map[string]bool{}}
 	for _, t := range w.targets {
 		t.done, t.held = map[pipeline.Stream]int{}, nil
 		lane := &simLane{simTarget: t, rng: rand.New(rand.NewPCG(w.rng.Uint64(), 1)), slow: 40 * time.Millisecond}
@@ -85,6 +86,15 @@ func (o *simOut) Emit(b *pipeline.Batch) error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	for i := range b.Rows {
+		r := &b.Rows[i]
+		if r.Op == pipeline.Truncate && r.Flags == pipeline.Sweep && !o.ripe[r.Schema.Table] {
+			o.w.errorf("table %s: nobody waited until the targets can sweep", r.Schema.Table)
+		}
+		if r.Op == pipeline.Truncate && r.Note() {
+			o.ripe[r.Schema.Table] = false
+		}
+	}
 	o.total++
 	o.emitted[b.Stream] = o.total
 	b.MaxBytes = o.total // its ordinal
@@ -99,6 +109,15 @@ func (o *simOut) Emit(b *pipeline.Batch) error {
 }
 
 func (o *simOut) Idle() bool { return true }
+
+// Sifted takes a while.
+func (o *simOut) Sifted(ctx context.Context, table string) error {
+	o.mu.Lock()
+	o.ripe[table] = true
+	wait := time.Duration(o.targets[0].rng.Int64N(int64(time.Second)))
+	o.mu.Unlock()
+	return pause(ctx, wait)
+}
 
 // Drain waits until every target has the streams' batches.
 func (o *simOut) Drain(ctx context.Context, streams ...pipeline.Stream) error {

@@ -145,6 +145,11 @@ func (m *siftModel) replace() {
 	if m.rng.IntN(2) == 0 {
 		m.steps()
 	}
+	if m.rng.IntN(2) == 0 {
+		if err := m.sink.Sifted(m.Context(), "source.x", m.schema.Name()); err != nil {
+			m.Fatal(err)
+		}
+	}
 	m.note(pipeline.Sweep)
 	if m.rng.IntN(3) == 0 { // as after a crash before the ledger was saved
 		m.note(pipeline.Sweep)

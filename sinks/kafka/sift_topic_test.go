@@ -255,6 +255,58 @@ func TestSiftWithoutGroups(t *testing.T) {
 	m.holds("after a restart")
 }
 
+// TestSifted: once it is said that a sweep would be quick, the topic is read, also by a sink that began
+// after everything else of the snapshot; and a topic that nothing is written to for long is read on again.
+func TestSifted(t *testing.T) {
+	c := newCluster(t)
+	m := newModel(t, c, "topic = \"${table.schema}.${table.name}\"\ncreate_topics { partitions = 2 }\nformat \"json\" {}")
+	m.rng = rand.New(calm{})
+	delete(m.rows, 4)
+	m.note(pipeline.Sift)
+	m.chunk(0, 10)
+	m.restart()
+	for round := range 2 {
+		if err := m.sink.Sifted(t.Context(), "source.x", "public.items"); err != nil {
+			t.Fatal(err)
+		}
+		f := m.sink.sifts.open[siftKey{"source.x", "public.items"}]
+		if f == nil {
+			t.Fatal("the sift is not gone on with")
+		}
+		f.read.Store(0) // as if no snapshot had written for long
+		if round == 0 {
+			m.write(insert(m.schema, 30, "new"))
+			m.rows[30] = "new"
+			continue
+		}
+		f.enough()
+		<-f.over
+		if want := int64(10 + 9 + 1); f.reader.records != want {
+			t.Errorf("%d records are read, want %d", f.reader.records, want)
+		}
+	}
+	if err := m.sink.Sifted(t.Context(), "source.x", "public.others"); err != nil {
+		t.Error(err)
+	}
+	m.note(pipeline.Sweep)
+	m.holds("swept")
+}
+
+// TestSiftOfNewTopic: a topic that was made anew during the snapshot holds nothing that vanished.
+func TestSiftOfNewTopic(t *testing.T) {
+	c := newCluster(t)
+	m := newModel(t, c, "topic = \"${table.schema}.${table.name}\"\ncreate_topics { partitions = 2 }\nformat \"json\" {}")
+	m.rng = rand.New(calm{})
+	m.note(pipeline.Sift)
+	if _, err := kadm.NewClient(c.outsider(t)).DeleteTopic(t.Context(), "public.items"); err != nil {
+		t.Fatal(err)
+	}
+	m.restart()
+	m.chunk(0, 10)
+	m.note(pipeline.Sweep)
+	m.holds("a new topic")
+}
+
 // calm never restarts.
 type calm struct{}
 
