@@ -27,16 +27,13 @@ func (o *oracleRun) strike() {
 	o.strikes = o.strikes[1:]
 	switch {
 	case n <= 1:
-		o.asks["leader killed"]++
-		o.endLeader(syscall.SIGKILL)
+		o.endLeader("leader killed", syscall.SIGKILL)
 	case n == 2:
-		o.asks["leader ended"]++
-		o.endLeader(syscall.SIGTERM)
+		o.endLeader("leader ended", syscall.SIGTERM)
 	case n == 3:
 		o.asks["standby killed"]++
 		o.signalled(syscall.SIGKILL, o.standbys()[0])
 	case o.hangs():
-		o.asks["leader hung"]++
 		o.hang()
 	default:
 		o.asks["leader paused"]++
@@ -45,6 +42,15 @@ func (o *oracleRun) strike() {
 		o.pause(o.lead, false)
 	}
 	o.begin()
+}
+
+// succeeded waits until another process works, and notes how long that took.
+func (o *oracleRun) succeeded(what string, old *oracleProcess) {
+	o.Helper()
+	began := time.Now()
+	o.asks[what]++
+	o.led("another one takes over: "+what, old)
+	o.took[what] = max(o.took[what], time.Since(began).Round(time.Millisecond))
 }
 
 // pause stops a process or lets it go on.
@@ -60,7 +66,7 @@ func (o *oracleRun) pause(p *oracleProcess, stop bool) {
 
 // endLeader ends the process that has the pipeline. For a target that wants to know how far that one wrote,
 // the others do not take over before it was asked.
-func (o *oracleRun) endLeader(sig syscall.Signal) {
+func (o *oracleRun) endLeader(what string, sig syscall.Signal) {
 	o.Helper()
 	old, others := o.lead, o.standbys()
 	waits := o.sink == "kafka"
@@ -76,7 +82,7 @@ func (o *oracleRun) endLeader(sig syscall.Signal) {
 			o.pause(p, false)
 		}
 	}
-	o.led("another one takes over", old)
+	o.succeeded(what, old)
 }
 
 // hang stops the process that has the pipeline until another one has taken over and works, and a while longer.
@@ -85,7 +91,7 @@ func (o *oracleRun) hang() {
 	o.Helper()
 	old := o.lead
 	o.pause(old, true)
-	o.led("another one takes over from the one that hangs", old)
+	o.succeeded("leader hung", old)
 	time.Sleep(time.Duration(o.rng.Intn(1000)) * time.Millisecond)
 	o.pause(old, false)
 	o.await("the one that hung stands by", func() bool {

@@ -54,6 +54,7 @@ type oracleRun struct {
 	strikes []int
 	lag     *lagWatch
 	asks    map[string]int
+	took    map[string]time.Duration // at most, until another process worked
 }
 
 // TestOracle disturbs pipelines in every way while writers write to five tables: tables are read again,
@@ -84,7 +85,8 @@ func TestOracle(t *testing.T) {
 }
 
 func newOracle(t *testing.T, kind oracleKind, seed int64) *oracleRun {
-	o := &oracleRun{T: t, oracleKind: kind, seed: seed, last: true, asks: map[string]int{}, replace: kind.sink == "postgres"}
+	o := &oracleRun{T: t, oracleKind: kind, seed: seed, last: true, asks: map[string]int{},
+		took: map[string]time.Duration{}, replace: kind.sink == "postgres"}
 	o.scene = &scene{dir: t.TempDir()}
 	o.rng = rand.New(rand.NewSource(o.seed))
 	pg := pipetest.Postgres(t, "log_min_messages=fatal", "max_connections=200")
@@ -122,7 +124,7 @@ func (o *oracleRun) run(lasts time.Duration) {
 	}
 	rate := float64(w.busy.Load()-committed) / time.Since(began).Seconds()
 	o.finish(w)
-	o.Logf("seed %d: %.0f tx/s on the busy table, %d in all; %v; %s", o.seed, rate, w.busy.Load(), o.asks, o.lag)
+	o.Logf("seed %d: %.0f tx/s on the busy table, %d in all; %v; taken over within %v; %s", o.seed, rate, w.busy.Load(), o.asks, o.took, o.lag)
 	o.lag.check(o.T)
 }
 
