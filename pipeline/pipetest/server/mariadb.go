@@ -117,7 +117,7 @@ func (m *MariaDB) prepare(ctx context.Context, install string, settings []string
 	}
 	cmd := exec.CommandContext(ctx, install, "--no-defaults", "--datadir="+m.DataDir, "--skip-test-db",
 		"--auth-root-authentication-method=normal", "--skip-name-resolve")
-	cmd.Dir, cmd.Env = m.dir, mariadbEnv()
+	cmd.Dir, cmd.Env = m.dir, m.env()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: m.as.credential()}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("mariadb-install-db: %w\n%s", err, out)
@@ -125,9 +125,12 @@ func (m *MariaDB) prepare(ctx context.Context, install string, settings []string
 	return nil
 }
 
-// mariadbEnv is our environment without what the server and its client would read from it.
-func mariadbEnv() []string {
-	return slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "MYSQL_") })
+// env is our environment without what the server and its client would read from it. Temporary tables lie
+// in the server's own directory: a server that starts removes those that it finds, whoever made them.
+func (m *MariaDB) env() []string {
+	return append(slices.DeleteFunc(os.Environ(), func(s string) bool {
+		return strings.HasPrefix(s, "MYSQL_") || strings.HasPrefix(s, "TMPDIR=")
+	}), "TMPDIR="+m.dir)
 }
 
 // Start starts a server that was stopped or killed, on the same port, and waits until it accepts
@@ -136,7 +139,7 @@ func (m *MariaDB) Start(ctx context.Context) error {
 	cmd := exec.Command(m.bin, "--defaults-file="+filepath.Join(m.dir, "my.cnf"), "--datadir="+m.DataDir,
 		"--socket="+m.Socket, "--pid-file="+filepath.Join(m.dir, "pid"), "--port="+strconv.Itoa(m.Port),
 		"--init-file="+filepath.Join(m.dir, "users.sql"))
-	cmd.Env, cmd.Dir = mariadbEnv(), m.dir
+	cmd.Env, cmd.Dir = m.env(), m.dir
 	proc, err := launch(cmd, m.as, syscall.SIGKILL, &m.log)
 	if err != nil {
 		return err
@@ -184,7 +187,7 @@ func (m *MariaDB) DSN(database string) string {
 func (m *MariaDB) Query(ctx context.Context, database, sql string) (string, error) {
 	cmd := exec.CommandContext(ctx, m.client, "--no-defaults", "--socket="+m.Socket, "--user=root", "--batch",
 		"--skip-column-names", "--default-character-set=utf8mb4", "--binary-mode", database)
-	cmd.Env, cmd.Stdin = mariadbEnv(), strings.NewReader(sql)
+	cmd.Env, cmd.Stdin = m.env(), strings.NewReader(sql)
 	var out, fault bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &fault
 	if err := cmd.Run(); err != nil {
