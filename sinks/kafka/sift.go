@@ -142,7 +142,7 @@ func (s *sifts) begin(ctx context.Context, l *lane) error {
 	if err != nil {
 		return err
 	}
-	m := newMark(l.table, b)
+	m := s.sink.config.newMark(l.table, b)
 	if err := s.replaceMark(ctx, key, m); pipeline.ClassOf(err) == pipeline.Environment {
 		log.Warn("a restart during the snapshot will leave rows in the topic that vanished at the source", "why", err)
 	} else if err != nil {

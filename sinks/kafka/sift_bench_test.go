@@ -33,18 +33,22 @@ func BenchmarkSiftKeys(b *testing.B) {
 
 // BenchmarkSiftJudge is the cost of a record that is read of a topic.
 func BenchmarkSiftJudge(b *testing.B) {
-	for name, format := range map[string]string{"json": `format "json" {}`, "avro": `format "avro" { REGISTRY }`} {
+	shapes := map[string]string{
+		"json": "topic = \"t\"\nformat \"json\" {}", "avro": "topic = \"t\"\nformat \"avro\" { REGISTRY }",
+		"apart": "topic = \"${table.schema}.${table.name}\"\nformat \"avro\" { REGISTRY }",
+	}
+	for name, shape := range shapes {
 		b.Run(name, func(b *testing.B) {
 			c := newCluster(b)
-			s := openSink(b, c.config(b, "topic = \"t\"\ncreate_topics {}\n"+format))
+			s := openSink(b, c.config(b, "create_topics {}\n"+shape))
 			write(b, s, insert(items(), 7, "some text of a usual length, with a \" in it"))
 			t, err := s.table(b.Context(), items())
 			if err != nil {
 				b.Fatal(err)
 			}
-			j := newJudge(s, "t", newMark(t, bounds{}))
+			j := newJudge(s, t.topic, s.config.newMark(t, bounds{}))
 			rec := &kgo.Record{}
-			*rec = *c.consume(b, "t", 1)[0]
+			*rec = *c.consume(b, t.topic, 1)[0]
 			b.SetBytes(int64(len(rec.Value)))
 			b.ReportAllocs()
 			for b.Loop() {

@@ -19,7 +19,8 @@ type mark struct {
 	Database  string `json:"db,omitempty"`
 	Namespace string `json:"schema,omitempty"`
 	Table     string `json:"table"`
-	KeyID     int    `json:"key,omitempty"` // Avro: of the keys' schema
+	KeyID     int    `json:"key,omitempty"`   // Avro: of the keys' schema
+	Apart     bool   `json:"apart,omitempty"` // the topic's name shows whose it is
 
 	topic string
 	ends  offsets // nil: there is no mark
@@ -31,10 +32,10 @@ const (
 	markSwept = "swept"
 )
 
-func newMark(t *table, b bounds) mark {
+func (c *Config) newMark(t *table, b bounds) mark {
 	s := t.plan.Schema
 	return mark{Pipe: markBegun, ID: b.id.String(), Database: s.Database, Namespace: s.Namespace, Table: s.Table,
-		KeyID: t.keyID, topic: t.topic, ends: b.ends}
+		KeyID: t.keyID, Apart: c.apart(s), topic: t.topic, ends: b.ends}
 }
 
 // group is the consumer group, without members, as whose offsets a mark is kept: nothing else that every

@@ -229,6 +229,8 @@ func TestSiftModel(t *testing.T) {
 		"avro, flat":      "envelope = \"flat\"\nformat \"avro\" { REGISTRY }",
 		"avro, rewritten": "envelope = \"flat\"\ndeletes = \"rewrite\"\nformat \"avro\" { REGISTRY }",
 		"few keys":        `format "json" {}`,
+		"json, not apart": `format "json" {}`,
+		"avro, not apart": `format "avro" { REGISTRY }`,
 	}
 	for name, shape := range shapes {
 		for seed := range uint64(2) {
@@ -239,7 +241,11 @@ func TestSiftModel(t *testing.T) {
 				if name == "few keys" {
 					m.limit = 7
 				}
-				m.config = c.config(t, "topic = \"${table.schema}.${table.name}\"\ncreate_topics { partitions = 3 }\n"+shape)
+				topic := "${table.schema}.${table.name}"
+				if strings.HasSuffix(name, "not apart") {
+					topic = "${table.name}"
+				}
+				m.config = c.config(t, "topic = \""+topic+"\"\ncreate_topics { partitions = 3 }\n"+shape)
 				m.open()
 				t.Cleanup(func() { _ = m.sink.Close() })
 				for round := range 6 {
