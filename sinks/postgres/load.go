@@ -47,8 +47,9 @@ func (l *Load) describe(b *spec.Block) {
 		" they do not.")
 	spec.Default(a, &l.DeferIndexes, true)
 	a = spec.Attr(b, "workers", &l.Workers).Range(1, maxLoadWorkers).
-		Doc("How many sessions make keys and indexes side by side.")
-	spec.Default(a, &l.Workers, 2)
+		Doc("How many sessions make keys and indexes side by side, of one table and of several, each with the server's" +
+			" maintenance_work_mem. The server may use more processes for each (max_parallel_maintenance_workers).")
+	spec.Default(a, &l.Workers, 4)
 }
 
 // chunkPrefix begins the local names of the streams of snapshots (snapshot.Chunk.Stream); all others
