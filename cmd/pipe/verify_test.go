@@ -251,6 +251,13 @@ func TestVerifyUnderLoad(t *testing.T) {
 		t.Errorf("damage under load: %+v", v)
 	}
 	stop()
+	p.until(t, "what was written last is delivered", func() bool {
+		found, _ = verifyJSON(t, "--live", file)
+		return found["public.busy"].Undecided == 0
+	})
+	if v := found["public.busy"]; v.Extra != 1 || v.differs() != 1 {
+		t.Errorf("damage, once the writers have ended: %+v", v)
+	}
 	p.signal(t, syscall.SIGTERM)
 	if code := p.ends(t, faultPatience); code != exitOK {
 		t.Errorf("the run ends with %d", code)
