@@ -18,7 +18,7 @@ import (
 
 // The bounds of reading a topic.
 const (
-	fetchWait      = 50 * time.Millisecond // for new records
+	fetchWait      = 50 * time.Millisecond  // for new records
 	fetchPause     = 100 * time.Millisecond // before brokers are asked again
 	fetchBytes     = 4 << 20
 	fetchEach      = 1 << 20 // of one partition
