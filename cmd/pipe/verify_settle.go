@@ -15,8 +15,10 @@ import (
 
 // The bounds of looking again.
 const (
-	maxLooks    = 7 // a row needs three, so it may change four times meanwhile
-	sureAfter   = 3 // looks in a row at which the source's row was the same, and the target's was not
+	maxLooks = 8 // a row needs four, so it may change four times meanwhile
+	// sureAfter is how many looks in a row the source's row has to be the same, and the target's not. A row
+	// that goes to and fro may be met so by chance: with thousands on their way three are too few.
+	sureAfter   = 4
 	heldAtOnce  = 1000
 	awaitEvery  = 250 * time.Millisecond
 	standsAfter = 3 * time.Second // without a step of the target's position
@@ -32,7 +34,7 @@ const (
 	stuck                 // it has not and does not move: the pipeline is not running, or has nothing to save
 )
 
-// settle looks again at what differed. A row that is the same at the source in three looks, between which
+// settle looks again at what differed. A row that is the same at the source in four looks, between which
 // the target has passed the place of each look, cannot differ because it is on its way.
 func (p *verifyPass) settle(ctx context.Context, k *verifySink) error {
 	seed := maphash.MakeSeed()
