@@ -54,7 +54,11 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		part(": ", e.Err.Error())
 	}
-	part(". ", e.Hint)
+	end := ". "
+	if strings.HasSuffix(b.String(), "?") || strings.HasSuffix(b.String(), ".") {
+		end = " "
+	}
+	part(end, e.Hint)
 	return b.String()
 }
 

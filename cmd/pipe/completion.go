@@ -12,7 +12,7 @@ func completionCommand() *cobra.Command {
 		Example: "  source <(pipe completion bash)\n" +
 			"  pipe completion zsh > \"${fpath[1]}/_pipe\"\n" +
 			"  pipe completion fish > ~/.config/fish/completions/pipe.fish",
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), oneOfValid),
 		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			root, w := cmd.Root(), cmd.OutOrStdout()

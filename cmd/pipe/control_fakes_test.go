@@ -12,6 +12,7 @@ import (
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/control"
 	"github.com/pipe-cdc/pipe/pipeline/snapshot"
+	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
 
 // runFake runs a runner until the test ends and returns a client of its socket.
@@ -45,8 +46,16 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+func keyless(t spec.TableInfo) spec.TableInfo {
+	s := *t.Schema
+	s.Key = nil
+	t.Schema = &s
+	return t
+}
+
 func TestControlRequests(t *testing.T) {
-	shop := newFakeSource(fakeTable("public", "orders", true), fakeTable("public", "items", true), fakeTable("audit", "log", false))
+	shop := newFakeSource(fakeTable("public", "orders", true), fakeTable("public", "items", true), fakeTable("audit", "log", false),
+		keyless(fakeTable("heap", "bare", true)), keyless(fakeTable("heap", "naked", true)))
 	other := newFakeSource(fakeTable("public", "orders", true), fakeTable("eu", "stock", true))
 	r := fakeRunner(t.TempDir(), shop, other, [2]string{"postgres", "kafka"})
 	c := runFake(t, r)
@@ -58,12 +67,16 @@ func TestControlRequests(t *testing.T) {
 	}{
 		{control.SnapshotRequest{Tables: []string{"public.items"}}, []string{"source.shop public.items"}, nil},
 		{control.SnapshotRequest{Tables: []string{"items"}}, []string{"source.shop public.items"}, nil},
+		{control.SnapshotRequest{Tables: []string{"heap.*", "items"}, Source: "source.shop"}, []string{"source.shop public.items"}, nil},
 		{control.SnapshotRequest{Tables: []string{"public.*"}, Source: "source.shop"}, []string{"source.shop public.items", "source.shop public.orders"}, nil},
 		{control.SnapshotRequest{Tables: []string{"orders"}, Source: "source.other"}, []string{`source.other["eu"] public.orders`}, nil},
 		{control.SnapshotRequest{Tables: []string{"items", "stock", "*.stock"}}, []string{`source.other["eu"] eu.stock`, "source.shop public.items"}, nil},
 		{control.SnapshotRequest{Tables: []string{"items"}, Where: `row.id > 3 && row.note != "x"`}, []string{"source.shop public.items"}, nil},
 		{control.SnapshotRequest{Tables: []string{"items"}, Replace: true}, []string{"source.shop public.items"}, nil},
 
+		{control.SnapshotRequest{Tables: []string{"bare"}}, nil, []string{"source.shop: heap.bare: it has no key", "primary key"}},
+		{control.SnapshotRequest{Tables: []string{"items", "heap.bare"}}, nil, []string{"heap.bare: it has no key"}},
+		{control.SnapshotRequest{Tables: []string{"heap.*"}}, nil, []string{"none of the 2 tables has a key"}},
 		{control.SnapshotRequest{}, nil, []string{"0 tables are named"}},
 		{control.SnapshotRequest{Tables: []string{"orders"}}, nil, []string{"public.orders is read by", "--source"}},
 		{control.SnapshotRequest{Tables: []string{"public.itesm"}}, nil, []string{`did you mean "public.items"?`}},

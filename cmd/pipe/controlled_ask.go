@@ -32,6 +32,7 @@ func refuseRequest(hint, format string, args ...any) error {
 // order is what was asked for and found to be right.
 type order struct {
 	picked []pick
+	left   []control.LeftTable // that patterns name, and that cannot be read
 	asked  time.Time
 	say    func(context.Context, *config.Node, snapshot.Asker) error
 }
@@ -57,8 +58,12 @@ func (c *controlled) order(ctx context.Context, q control.SnapshotRequest) (*ord
 	if err != nil {
 		return nil, err
 	}
+	picked, left, err := readable(picked, q.Tables)
+	if err != nil {
+		return nil, err
+	}
 	// Each request is identified by its time, which JSON keeps.
-	o := &order{picked: picked, asked: time.Now().UTC().Truncate(time.Microsecond)}
+	o := &order{picked: picked, left: left, asked: time.Now().UTC().Truncate(time.Microsecond)}
 	by := make(map[*config.Node][]snapshot.Request)
 	for _, p := range picked {
 		if err := checkWhere(q.Where, p); err != nil {
@@ -104,7 +109,7 @@ func (c *controlled) cancelOrder(ctx context.Context, q control.CancelRequest) (
 
 // tell gives an order to each of its sources.
 func (c *controlled) tell(ctx context.Context, o *order) (control.Accepted, error) {
-	var out control.Accepted
+	out := control.Accepted{Left: o.left}
 	told := make(map[*config.Node]bool)
 	for _, p := range o.picked {
 		out.Tables = append(out.Tables, control.AcceptedTable{

@@ -3,11 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/config"
+	"github.com/pipe-cdc/pipe/pipeline/control"
 	"github.com/pipe-cdc/pipe/pipeline/match"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
@@ -148,4 +150,40 @@ func unambiguous(all []pick) error {
 		by[name] = p.node
 	}
 	return nil
+}
+
+// readable takes out tables whose rows cannot be merged into a stream. One that is named without a pattern is
+// an error, and so are all.
+func readable(picked []pick, patterns []string) ([]pick, []control.LeftTable, error) {
+	var out []pick
+	var left []control.LeftTable
+	for _, p := range picked {
+		if len(p.schema.Key) > 0 {
+			out = append(out, p)
+			continue
+		}
+		if len(picked) == 1 || slices.ContainsFunc(patterns, func(text string) bool { return isName(text) && names(text, p.schema) }) {
+			return nil, nil, &pipeline.Error{Node: p.node.Address, Table: p.schema.Name(), Class: pipeline.Input, Err: errKeyless,
+				Hint: "Give it a primary key, or set key = [...] in its table block; or start the pipeline over: a first " +
+					"snapshot needs no key."}
+		}
+		left = append(left, control.LeftTable{Source: p.node.Address, Table: p.schema.Name(), Why: errKeyless.Error()})
+	}
+	if len(out) == 0 && len(left) > 0 {
+		return nil, nil, refuseRequest("Give them primary keys, or set key = [...] in their table blocks.",
+			"none of the %d tables has a key, by which rows are told apart in the stream", len(left))
+	}
+	return out, left, nil
+}
+
+var errKeyless = errors.New("it has no key, so that its rows cannot be told apart in the stream")
+
+// isName reports whether a pattern names one table.
+func isName(pattern string) bool {
+	return !strings.HasPrefix(pattern, "~") && !strings.Contains(pattern, "*")
+}
+
+func names(pattern string, s *pipeline.Schema) bool {
+	set, err := match.New([]string{pattern})
+	return s.Name() == pattern || err == nil && set.Index(s.Database, s.Namespace, s.Table) >= 0
 }

@@ -18,7 +18,8 @@ func legs(c *config.Config, only []string) ([]*config.Node, error) {
 	for _, address := range only {
 		found := sourcesOf(c, address)
 		if len(found) == 0 {
-			return nil, fmt.Errorf("--only %s: there is no such source, transform or sink", address)
+			return nil, fmt.Errorf("--only %s: there is no such source, transform or sink%s", address,
+				orOneOf(address, addresses(c.Nodes)))
 		}
 		for _, s := range found {
 			sources[s] = true
@@ -44,6 +45,14 @@ func legs(c *config.Config, only []string) ([]*config.Node, error) {
 		out = append(out, &part)
 	}
 	return out, nil
+}
+
+func addresses(nodes []*config.Node) []string {
+	var out []string
+	for _, n := range nodes {
+		out = append(out, n.Address)
+	}
+	return out
 }
 
 // sourcesOf returns the addresses of the sources that feed the node at address, or the instances of

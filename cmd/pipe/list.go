@@ -26,7 +26,7 @@ func listCommand() *cobra.Command {
 		Example: "  pipe list\n" +
 			"  pipe list sink\n" +
 			"  pipe list --json",
-		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), cobra.OnlyValidArgs),
+		Args:      cobra.MatchAll(cobra.MaximumNArgs(1), oneOfValid),
 		ValidArgs: config.Kinds(),
 		RunE:      list,
 	}

@@ -204,6 +204,18 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
+// maxNamed bounds how many names a message lists.
+const maxNamed = 12
+
+// orOneOf is didYouMean, or where nothing is near, what there is.
+func orOneOf(name string, names []string) string {
+	near := didYouMean(name, names)
+	if near != "" || len(names) == 0 || len(names) > maxNamed {
+		return near
+	}
+	return "; there is " + strings.Join(names, ", ")
+}
+
 // didYouMean suggests a name, as the end of a sentence.
 func didYouMean(name string, names []string) string {
 	if best := spec.Nearest(name, names); best != "" {

@@ -42,7 +42,9 @@ func plan(cmd *cobra.Command, args []string) error {
 	if err := o.refused(cmd, c, diags); err != nil {
 		return err
 	}
+	stop := o.asks()
 	p, err := makePlan(cmd.Context(), c)
+	stop()
 	if err != nil {
 		return asked(err)
 	}

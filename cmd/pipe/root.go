@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -95,6 +97,7 @@ func rootCommand() *cobra.Command {
 			"  pipe graph shop.hcl             draw it\n" +
 			"  pipe run shop.hcl               run it\n" +
 			"  pipe explain source.postgres    what a block takes",
+		Version:           buildOf().Version,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
@@ -132,6 +135,16 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// oneOfValid refuses arguments that are not among the command's.
+func oneOfValid(cmd *cobra.Command, args []string) error {
+	for _, a := range args {
+		if !slices.Contains(cmd.ValidArgs, a) {
+			return fmt.Errorf("%q is not one of %s%s", a, strings.Join(cmd.ValidArgs, ", "), didYouMean(a, cmd.ValidArgs))
+		}
+	}
+	return nil
 }
 
 func noSuchCommand(cmd *cobra.Command, args []string) error {

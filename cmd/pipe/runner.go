@@ -22,6 +22,7 @@ import (
 const (
 	progressEvery = time.Second
 	progressLog   = 10 * time.Second
+	progressFirst = 2 * time.Second // after which a command that is waited for says how far it is
 )
 
 // runner runs a pipeline and shows how it goes.

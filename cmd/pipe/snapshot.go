@@ -138,6 +138,13 @@ func printAccepted(w io.Writer, a control.Accepted) {
 	for _, t := range a.Tables {
 		fmt.Fprintf(w, "  %s  %s\n", printable(t.Source), printable(t.Table))
 	}
+	printLeft(w, a)
+}
+
+func printLeft(w io.Writer, a control.Accepted) {
+	for _, t := range a.Left {
+		fmt.Fprintf(w, "  %s  %s is left out: %s\n", printable(t.Source), printable(t.Table), printable(t.Why))
+	}
 }
 
 // listedSnapshot is what is known of one table's snapshot, with its source.
@@ -172,6 +179,7 @@ func snapshotStatus(cmd *cobra.Command, t *target, w wish) error {
 	return outputOf(cmd).result(cmd, true, summary, all, func(out io.Writer) {
 		if t.client == nil {
 			fmt.Fprintln(out, "The pipeline does not run; this is what is stored.")
+			all = standing(all)
 		}
 		printSnapshots(out, all)
 	})
@@ -208,10 +216,25 @@ func chosenSnapshots(sources []control.Source, w wish) ([]listedSnapshot, error)
 			}
 		}
 		if !found {
-			return nil, usage("--table %s: nothing is known of such a table%s", pattern, didYouMean(pattern, names))
+			near := didYouMean(pattern, names)
+			if near == "" {
+				near = didYouMean(pattern, lastParts(names))
+			}
+			return nil, usage("--table %s: nothing is known of such a table%s", pattern, near)
 		}
 	}
 	return chosen, nil
+}
+
+// standing makes what is stored of snapshots that nobody reads a text for people.
+func standing(all []listedSnapshot) []listedSnapshot {
+	out := slices.Clone(all)
+	for i := range out {
+		if out[i].Status == snapshot.Running {
+			out[i].Status = "unfinished"
+		}
+	}
+	return out
 }
 
 func printSnapshots(w io.Writer, all []listedSnapshot) {

@@ -33,8 +33,11 @@ type follower struct {
 // followSnapshots waits until a running pipeline has done what was asked.
 func followSnapshots(cmd *cobra.Command, t *target, a control.Accepted) error {
 	o := outputOf(cmd)
+	if !o.json {
+		printLeft(o.err, a)
+	}
 	f := &follower{accepted: a, seen: time.Now(), ended: map[int]control.Table{}}
-	line := waitLine{out: o.err, colour: o.colour, quiet: o.json, last: time.Now()}
+	line := newWaitLine(o)
 	answered := time.Now()
 	ctx, stop := untilSignal(cmd.Context(), discardLog())
 	defer stop()
@@ -157,22 +160,42 @@ func (f *follower) text() string {
 	return strings.Join(parts, " · ")
 }
 
-// waitLine shows progress: in place on a terminal, else a line once in a while.
+// waitLine shows progress: in place on a terminal, else a line after a moment and then once in a while.
 type waitLine struct {
 	out           io.Writer
 	colour, quiet bool
-	last          time.Time
+	next          time.Time // when it is due
+}
+
+func newWaitLine(o output) waitLine {
+	l := waitLine{out: o.err, colour: o.colour, quiet: o.json}
+	if !l.colour {
+		l.next = time.Now().Add(progressFirst)
+	}
+	return l
 }
 
 func (l *waitLine) show(text string, now time.Time) {
 	switch {
-	case l.quiet:
+	case l.quiet || now.Before(l.next):
 	case l.colour:
+		l.next = now.Add(progressEvery / 2)
 		fmt.Fprint(l.out, "\r\x1b[K"+printable(text))
-	case now.Sub(l.last) >= progressLog:
-		l.last = now
+	default:
+		l.next = now.Add(progressLog)
 		fmt.Fprintln(l.out, printable(text))
 	}
+}
+
+// asks says on a terminal, after a moment, that servers are being asked; stop ends that.
+func (o output) asks() (stop func()) {
+	if !o.colour || o.json {
+		return func() {}
+	}
+	t := time.AfterFunc(progressFirst, func() {
+		fmt.Fprintln(o.err, "asking the servers; one that does not answer is given up after a while ...")
+	})
+	return func() { t.Stop() }
 }
 
 func (l *waitLine) clear() {

@@ -59,6 +59,9 @@ func snapshotAlone(cmd *cobra.Command, t *target, w wish) error {
 	}
 	f := &follower{accepted: accepted, ended: map[int]control.Table{}}
 	f.look(r.control.Status().Sources, time.Time{})
+	if !o.json {
+		printLeft(o.err, accepted)
+	}
 	if w.cancel {
 		f.accepted.Tables = nil
 		summary := "cancelled for " + plural(len(accepted.Tables), "table")

@@ -122,7 +122,7 @@ func printStatus(w io.Writer, s *control.Status, now time.Time) {
 		rows = append(rows, nodeCells(&s.Sinks[i]))
 	}
 	table(w, rows)
-	printLedger(w, s.Sources)
+	printLedger(w, s.Sources, false)
 }
 
 func nodeCells(n *control.Node) []string {
@@ -153,17 +153,21 @@ func sourceText(s *control.Source) string {
 }
 
 // printLedger shows what is known of the tables' snapshots.
-func printLedger(w io.Writer, sources []control.Source) {
+func printLedger(w io.Writer, sources []control.Source, stored bool) {
 	var all []listedSnapshot
 	for i := range sources {
 		for _, t := range sources[i].Tables {
 			all = append(all, listedSnapshot{sources[i].Address, t})
 		}
 	}
-	if len(all) > 0 {
-		fmt.Fprintln(w)
-		printSnapshots(w, all)
+	if len(all) == 0 {
+		return
 	}
+	if stored {
+		all = standing(all)
+	}
+	fmt.Fprintln(w)
+	printSnapshots(w, all)
 }
 
 func printStored(w io.Writer, s *storedState) {
@@ -181,5 +185,5 @@ func printStored(w io.Writer, s *storedState) {
 	}
 	slices.SortFunc(rows[1:], func(a, b []string) int { return strings.Compare(a[0], b[0]) })
 	table(w, rows)
-	printLedger(w, s.Sources)
+	printLedger(w, s.Sources, true)
 }

@@ -63,6 +63,7 @@ func tables(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	all := []listedTable{}
+	defer o.asks()()
 	for _, n := range nodes {
 		found, err := tablesOf(cmd.Context(), c, n)
 		if err != nil {
@@ -88,11 +89,7 @@ func chosenSources(c *config.Config, only []string) ([]*config.Node, error) {
 	for _, address := range only {
 		n := c.Node(address)
 		if n == nil || n.Kind != "source" {
-			var names []string
-			for _, s := range c.Kind("source") {
-				names = append(names, s.Address)
-			}
-			return nil, usage("--source %s: there is no such source%s", address, didYouMean(address, names))
+			return nil, usage("--source %s: there is no such source%s", address, orOneOf(address, addresses(c.Kind("source"))))
 		}
 		out = append(out, n)
 	}

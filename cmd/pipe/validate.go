@@ -51,7 +51,9 @@ func validate(cmd *cobra.Command, args []string) error {
 	v := verdict{Nodes: []string{}}
 	connect, _ := cmd.Flags().GetBool("connect")
 	if connect && !diags.HasErrors() {
+		stop := o.asks()
 		v.Findings = checkNodes(cmd.Context(), c)
+		stop()
 		for _, f := range v.Findings {
 			diags = append(diags, f.diagnostics(c)...)
 		}

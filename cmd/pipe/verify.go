@@ -73,9 +73,7 @@ func verify(cmd *cobra.Command, args []string) error {
 	v.patterns, _ = cmd.Flags().GetStringArray("table")
 	v.wait, _ = cmd.Flags().GetDuration("wait")
 	v.live, _ = cmd.Flags().GetBool("live")
-	if o.colour {
-		v.terminal = o.err
-	}
+	v.line = newWaitLine(o)
 	all, err := v.run(cmd.Context())
 	if err != nil {
 		return asked(err)

@@ -27,7 +27,6 @@ type verifyPass struct {
 	reader spec.RowReader
 	sinks  []*verifySink
 	rows   int64
-	drawn  time.Time
 }
 
 // verifySink is the comparison of one table in one sink.
@@ -105,7 +104,7 @@ func (p *verifyPass) run(ctx context.Context) error {
 		k.ignored()
 		k.Seconds = time.Since(began).Seconds()
 	}
-	p.clear()
+	p.line.clear()
 	return nil
 }
 
@@ -273,15 +272,5 @@ func keyTexts(r *pipeline.Row) []string {
 
 // draw shows how far the comparison is.
 func (p *verifyPass) draw() {
-	if p.terminal == nil || time.Since(p.drawn) < progressEvery {
-		return
-	}
-	p.drawn = time.Now()
-	fmt.Fprintf(p.terminal, "\r\x1b[K%s: %s of %s rows", p.table.Schema.Name(), grouped(p.rows), estimate(p.table.Rows))
-}
-
-func (p *verifyPass) clear() {
-	if p.terminal != nil {
-		fmt.Fprint(p.terminal, "\r\x1b[K")
-	}
+	p.line.show(fmt.Sprintf("%s: %s of %s rows", p.table.Schema.Name(), grouped(p.rows), estimate(p.table.Rows)), time.Now())
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"slices"
@@ -23,7 +22,7 @@ type verifier struct {
 	patterns []string
 	wait     time.Duration
 	live     bool
-	terminal io.Writer // progress is drawn here; nil: nowhere
+	line     waitLine
 
 	in        *inspector
 	paths     []*verifyPath

@@ -245,6 +245,7 @@ func (p *verifyPass) await(ctx context.Context, sink string, f spec.Fence) (arri
 		case now.Sub(began) >= p.wait:
 			return notYet, nil
 		}
+		p.line.show(fmt.Sprintf("%s: waiting until %s has what was read", p.table.Schema.Name(), sink), now)
 		select {
 		case <-ctx.Done():
 			return notYet, ctx.Err()

@@ -30,7 +30,7 @@ func FailureOf(err error) Failure {
 		}
 	}
 	if f.Hint != "" {
-		f.Message = strings.TrimSuffix(f.Message, ". "+f.Hint)
+		f.Message = strings.TrimSuffix(strings.TrimSuffix(f.Message, ". "+f.Hint), " "+f.Hint)
 	}
 	if f.Node != "" {
 		f.Message = strings.TrimPrefix(f.Message, f.Node+": ")

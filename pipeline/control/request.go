@@ -33,6 +33,14 @@ type CancelRequest struct {
 // Accepted is what was asked for.
 type Accepted struct {
 	Tables []AcceptedTable `json:"tables"`
+	Left   []LeftTable     `json:"left_out,omitempty"` // that a pattern names, and that cannot be read
+}
+
+// LeftTable is a table of which nothing is read.
+type LeftTable struct {
+	Source string `json:"source"`
+	Table  string `json:"table"`
+	Why    string `json:"why"`
 }
 
 // AcceptedTable is one table of an Accepted.
