@@ -1,6 +1,7 @@
 // Package snapshot is what every snapshot has in common, whatever the database: policies, chunks,
-// how a table is cut into them, who reads which, and how far that is. It knows no database: bounds
-// are texts that the source writes and reads.
+// how a table is cut into them, who reads which, and how far that is; and what sources decide alike before
+// it: what a configuration says of a table (Rules), what a start does with its rows (Outlook). It knows no
+// database: bounds are texts that the source writes and reads.
 //
 // Invariants:
 //

@@ -6,8 +6,7 @@ import (
 
 	"github.com/pipe-cdc/pipe/pipeline"
 	"github.com/pipe-cdc/pipe/pipeline/expr"
-	"github.com/pipe-cdc/pipe/pipeline/match"
-	"github.com/pipe-cdc/pipe/pipeline/spec"
+	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 	"github.com/pipe-cdc/pipe/sources/mariadb/binlog"
 )
 
@@ -22,68 +21,25 @@ type table struct {
 }
 
 // tableSettings are what the configuration says of one table.
-type tableSettings struct {
-	Omit      []string
-	Key       []string
-	Policy    string // policyInitial and so on
-	ChunkRows int
-	Workers   int
-	ChunkBy   string    // "": the key's first column
-	Where     spec.Expr // unset: every row
-	Why       string    // which pattern took the table
-}
+type tableSettings = snapshot.Settings
 
 // settings resolves what the configuration says of each table.
 type settings struct {
 	config *Config
 	picker picker
-	blocks *match.Set
+	rules  *snapshot.Rules
 }
 
 // newSettings compiles the patterns of the configuration.
 func newSettings(c *Config) (*settings, error) {
-	s := &settings{config: c}
-	patterns := make([]string, len(c.TableBlocks))
-	for i, b := range c.TableBlocks {
-		patterns[i] = b.Pattern
-	}
-	var err error
-	if s.picker.Tables, err = match.New(c.Include); err != nil {
-		return nil, fmt.Errorf("tables: %w", err)
-	}
-	if s.picker.Exclude, err = match.New(c.Exclude); err != nil {
-		return nil, fmt.Errorf("exclude: %w", err)
-	}
-	if s.blocks, err = match.New(patterns); err != nil {
-		return nil, fmt.Errorf("table: %w", err)
+	own := tableSettings{Policy: c.Snapshot, ChunkRows: c.ChunkRows, Workers: c.Workers}
+	rules, err := snapshot.NewRules(c.Include, c.Exclude, own, c.TableBlocks)
+	if err != nil {
+		return nil, err
 	}
 	m, err := c.merged()
-	s.picker.Database = m.Database
-	s.picker.Named = slices.ContainsFunc(c.Include, namesDatabase)
-	return s, err
-}
-
-// of returns the settings of a table: the source's, and those of the table block that names it.
-func (s *settings) of(database, name string) tableSettings {
-	c := s.config
-	out := tableSettings{Policy: c.Snapshot, ChunkRows: c.ChunkRows, Workers: c.Workers}
-	i := s.blocks.Index(database, "", name)
-	if i < 0 {
-		return out
-	}
-	b := c.TableBlocks[i]
-	out.Omit, out.Key = b.Omit, b.Key
-	out.ChunkBy, out.Where = b.ChunkBy, b.Where
-	if b.Snapshot != "" {
-		out.Policy = b.Snapshot
-	}
-	if b.ChunkRows != 0 {
-		out.ChunkRows = b.ChunkRows
-	}
-	if b.Workers != 0 {
-		out.Workers = b.Workers
-	}
-	return out
+	return &settings{config: c, rules: rules, picker: picker{Database: m.Database, Tables: rules.Tables, Exclude: rules.Exclude,
+		Named: slices.ContainsFunc(c.Include, namesDatabase)}}, err
 }
 
 // tables returns the tables that the configuration takes, in the catalogue's order.
@@ -102,7 +58,6 @@ func (s *settings) tables(c *catalog, srv *server) ([]*table, error) {
 				return nil, fmt.Errorf("table %s: there is no column %s", t, name)
 			}
 		}
-		t.Why = p.Why
 		out = append(out, t)
 	}
 	return out, nil
@@ -110,7 +65,7 @@ func (s *settings) tables(c *catalog, srv *server) ([]*table, error) {
 
 // table builds a captured table with its schema.
 func (s *settings) table(r *relation, srv *server, version uint64) (*table, error) {
-	t := &table{relation: r, tableSettings: s.of(r.Database, r.Name)}
+	t := &table{relation: r, tableSettings: s.rules.Of(r.Database, "", r.Name)}
 	t.Schema = &pipeline.Schema{System: pipeline.MariaDB, Database: r.Database, Table: r.Name, Version: version}
 	for i := range r.Columns {
 		col := &r.Columns[i]

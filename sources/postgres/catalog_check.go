@@ -27,7 +27,7 @@ const (
 const bigRow = 1 << 20
 
 // check returns what stands in the way of reading the tables, or should be known.
-func (c *catalog) check(picks []pick, shapeOf func(*relation) shape) []spec.Finding {
+func (c *catalog) check(picks []pick, settingsOf func(*relation) tableSettings) []spec.Finding {
 	var out []spec.Finding
 	for _, p := range picks {
 		if !p.Taken {
@@ -35,8 +35,8 @@ func (c *catalog) check(picks []pick, shapeOf func(*relation) shape) []spec.Find
 			continue
 		}
 		out = append(out, c.checkAccess(p.relation)...)
-		out = append(out, p.checkIdentity(shapeOf(p.relation))...)
-		out = append(out, c.checkColumns(p.relation, shapeOf(p.relation))...)
+		out = append(out, p.checkIdentity(settingsOf(p.relation))...)
+		out = append(out, c.checkColumns(p.relation, settingsOf(p.relation))...)
 	}
 	return out
 }
@@ -81,7 +81,7 @@ func (c *catalog) checkAccess(r *relation) []spec.Finding {
 	return out
 }
 
-func (p *pick) checkIdentity(s shape) []spec.Finding {
+func (p *pick) checkIdentity(s tableSettings) []spec.Finding {
 	var out []spec.Finding
 	for _, leaf := range p.Leaves() {
 		why := leaf.noIdentity()
@@ -119,7 +119,7 @@ func (r *relation) noIdentity() string {
 	return ""
 }
 
-func (c *catalog) checkColumns(r *relation, s shape) []spec.Finding {
+func (c *catalog) checkColumns(r *relation, s tableSettings) []spec.Finding {
 	schema, err := c.schema(r, s)
 	if err != nil {
 		return []spec.Finding{{Severity: spec.Error, Code: codeNoColumns, Summary: err.Error()}}

@@ -22,7 +22,7 @@ func TestCatalogIndexes(t *testing.T) {
 		"byix":  "[{byix_pkey [0] true}] []",
 		"parts": "[{on_parent [1] false}] []",
 	} {
-		s, err := l.catalog.schema(l.catalog.Named("public", table), shape{})
+		s, err := l.catalog.schema(l.catalog.Named("public", table), tableSettings{})
 		if err != nil {
 			t.Fatal(err)
 		}

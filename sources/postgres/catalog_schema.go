@@ -8,15 +8,9 @@ import (
 	"github.com/pipe-cdc/pipe/pipeline/codec/pgtext"
 )
 
-// shape is what the configuration says of a table's columns.
-type shape struct {
-	Omit []string // columns to leave out
-	Key  []string // columns that identify a row, in place of the table's own key
-}
-
 // schema builds the schema under which the rows of r leave, in the snapshot as in the stream.
 // Generated columns are not in it: before PostgreSQL 18 the stream cannot carry them.
-func (c *catalog) schema(r *relation, s shape) (*pipeline.Schema, error) {
+func (c *catalog) schema(r *relation, s tableSettings) (*pipeline.Schema, error) {
 	for _, name := range s.Omit {
 		if r.Attribute(name) == nil {
 			return nil, fmt.Errorf("omit: table %s has no column %s", r, name)

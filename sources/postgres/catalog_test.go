@@ -66,7 +66,7 @@ func columnText(c *pipeline.Column) string {
 
 func TestCatalogSchema(t *testing.T) {
 	l := newLab(t, pg, catalogTables)
-	s, err := l.catalog.schema(l.catalog.Named("public", "facts"), shape{Omit: []string{"a"}})
+	s, err := l.catalog.schema(l.catalog.Named("public", "facts"), tableSettings{Omit: []string{"a"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestCatalogKeys(t *testing.T) {
 		{"generatedkey", "", "default", false},
 	} {
 		r := l.catalog.Named("public", c.table)
-		s, err := l.catalog.schema(r, shape{})
+		s, err := l.catalog.schema(r, tableSettings{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,10 +124,10 @@ func TestCatalogKeys(t *testing.T) {
 		}
 	}
 	r := l.catalog.Named("public", "byindex")
-	if s, err := l.catalog.schema(r, shape{Key: []string{"c", "a"}}); err != nil || fmt.Sprint(s.Key) != "[2 0]" {
+	if s, err := l.catalog.schema(r, tableSettings{Key: []string{"c", "a"}}); err != nil || fmt.Sprint(s.Key) != "[2 0]" {
 		t.Errorf("own key: %v, %v", s, err)
 	}
-	for _, bad := range []shape{{Key: []string{"nope"}}, {Omit: []string{"nope"}}, {Omit: []string{"c"}, Key: []string{"c"}}} {
+	for _, bad := range []tableSettings{{Key: []string{"nope"}}, {Omit: []string{"nope"}}, {Omit: []string{"c"}, Key: []string{"c"}}} {
 		if _, err := l.catalog.schema(r, bad); err == nil {
 			t.Errorf("%+v was taken", bad)
 		}
@@ -200,7 +200,7 @@ func TestFindings(t *testing.T) {
 	}
 	p := picker{Tables: setOf(t, "public.*")}
 	got := map[string]bool{}
-	for _, f := range l.catalog.check(p.pick(l.catalog), func(r *relation) shape { return shape{} }) {
+	for _, f := range l.catalog.check(p.pick(l.catalog), func(r *relation) tableSettings { return tableSettings{} }) {
 		got[f.Code+" "+f.Summary] = true
 		if f.Severity == spec.Error && f.Fix == "" && f.Code != codeNoColumns {
 			t.Errorf("no fix: %+v", f)

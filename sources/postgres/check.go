@@ -165,7 +165,7 @@ func (c *Config) list(ctx context.Context, env spec.Env) ([]spec.TableInfo, erro
 		if p.Taken {
 			set = r.settings.of(r.catalog.Database, p.relation)
 		}
-		schema, err := r.catalog.schema(p.relation, set.shape)
+		schema, err := r.catalog.schema(p.relation, set)
 		if err != nil {
 			return nil, &pipeline.Error{Class: pipeline.Input, Table: p.String(), Err: err}
 		}

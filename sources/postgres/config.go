@@ -3,6 +3,7 @@ package postgres
 import (
 	"time"
 
+	"github.com/pipe-cdc/pipe/pipeline/snapshot"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
 
@@ -44,16 +45,7 @@ type Config struct {
 }
 
 // TableConfig is a nested block table "pattern".
-type TableConfig struct {
-	Pattern   string
-	Where     spec.Expr
-	Omit      []string
-	Key       []string
-	Snapshot  string // "": the source's
-	ChunkRows int    // 0: the source's
-	Workers   int    // 0: the source's
-	ChunkBy   string
-}
+type TableConfig = snapshot.TableBlock
 
 // The bounds of numbers in the configuration.
 const (

@@ -157,8 +157,8 @@ func (s *settings) findings(c *catalog) []spec.Finding {
 	var out []spec.Finding
 	for _, p := range s.picker.pick(c) {
 		set := s.of(c.Database, p.relation)
-		shapeOf := func(*relation) shape { return set.shape }
-		for _, f := range c.check([]pick{p}, shapeOf) {
+		settingsOf := func(*relation) tableSettings { return set }
+		for _, f := range c.check([]pick{p}, settingsOf) {
 			snapshotOnly := f.Code == codeUnreadable || f.Code == codeRowSecurity
 			if snapshotOnly && set.Policy == policyNever || f.Code == codeNoIdentity && set.Policy == policyOnly {
 				continue

@@ -84,7 +84,7 @@ func (l *lab) table(namespace, name string, chunkRows int) snapshotTable {
 	if r == nil {
 		l.t.Fatalf("the catalogue has no %s.%s", namespace, name)
 	}
-	s, err := l.catalog.schema(r, shape{})
+	s, err := l.catalog.schema(r, tableSettings{})
 	if err != nil {
 		l.t.Fatal(err)
 	}
