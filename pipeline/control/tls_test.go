@@ -1,56 +1,18 @@
 package control
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/pipetest"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
-
-// writePair writes a certificate for 127.0.0.1 that is its own authority, and its key.
-func writePair(t *testing.T, cert, key string, serial int64) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "pipe"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write := func(path, kind string, der []byte) {
-		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		at := time.Unix(serial, 0) // two writes may fall into one tick of the file system's clock
-		if err := os.Chtimes(path, at, at); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(key, "PRIVATE KEY", secret)
-	write(cert, "CERTIFICATE", der)
-}
 
 func dialTCP(t *testing.T, at string, token spec.Secret, ca string) *Client {
 	t.Helper()
@@ -67,8 +29,8 @@ func TestTLS(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
 	other, otherKey := filepath.Join(dir, "c2.pem"), filepath.Join(dir, "k2.pem")
-	writePair(t, cert, key, 1000)
-	writePair(t, other, otherKey, 2000)
+	pipetest.Certificate(t, cert, key, 1000)
+	pipetest.Certificate(t, other, otherKey, 2000)
 	f := &fake{status: working()}
 	s, _ := serve(t, f, Options{Listen: "127.0.0.1:0", Token: token, Cert: cert, Key: key})
 	at := "https://" + s.Addr().String()
@@ -92,7 +54,7 @@ func TestTLS(t *testing.T) {
 		t.Error("it answers in the clear")
 	}
 
-	writePair(t, cert, key, 3000)
+	pipetest.Certificate(t, cert, key, 3000)
 	if _, err := dialTCP(t, at, token, cert).Status(t.Context()); err != nil {
 		t.Errorf("after the renewal: %v", err)
 	}
@@ -107,7 +69,7 @@ func TestTLS(t *testing.T) {
 func TestTLSRefusals(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
-	writePair(t, cert, key, 1000)
+	pipetest.Certificate(t, cert, key, 1000)
 	for name, o := range map[string]Options{
 		"no file":  {Cert: filepath.Join(dir, "none"), Key: key},
 		"swapped":  {Cert: key, Key: cert},
