@@ -37,9 +37,9 @@ type Exclusive interface {
 	Await(ctx context.Context) error
 }
 
-// Successor is implemented by sources that can end what a process that hangs still holds upstream. Succeed is
-// called at most once, before Await, where the processes of a pipeline take turns: term is the number of this
-// process's turn, and what has a lower one is not to read any more.
+// Successor is implemented by sources and sinks that can end what a process that hangs still holds at their
+// server. Succeed is called at most once, before Await and Checkpoint, where the processes of a pipeline take turns: term is the number of this
+// process's turn, and what has a lower one is not to read or write any more.
 type Successor interface {
 	Succeed(term int64)
 }

@@ -85,14 +85,15 @@ func (o *oracleRun) endLeader(what string, sig syscall.Signal) {
 	o.succeeded(what, old)
 }
 
-// hang stops the process that has the pipeline until another one has taken over and works, and a while longer.
-// When it goes on it must become one that stands by.
+// hang stops the process that has the pipeline until another one has taken over and its changes arrive. When it
+// goes on it must become one that stands by.
 func (o *oracleRun) hang() {
 	o.Helper()
 	old := o.lead
 	o.pause(old, true)
 	o.succeeded("leader hung", old)
-	time.Sleep(time.Duration(o.rng.Intn(1000)) * time.Millisecond)
+	beat := o.out.beat()
+	o.await("changes arrive while the other one hangs", func() bool { return o.out.beat() > beat })
 	o.pause(old, false)
 	o.await("the one that hung stands by", func() bool {
 		s := old.says(o.Context())

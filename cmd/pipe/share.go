@@ -52,7 +52,7 @@ type leading struct {
 // Close implements pipeline.Store.
 func (l leading) Close() error { return errors.Join(l.boards.Close(), l.Postgres.Close()) }
 
-// lead tells the graph's sources that it is this process's turn, and lets them share their snapshots through
+// lead tells the graph's sources and sinks that it is this process's turn, and lets them share their snapshots through
 // boards beside its store.
 func (b *builder) lead(ctx context.Context, g *engine.Graph) {
 	p, ok := g.Store.(*checkpoint.Postgres)
@@ -61,6 +61,11 @@ func (b *builder) lead(ctx context.Context, g *engine.Graph) {
 	}
 	for _, s := range g.Sources {
 		if successor, ok := s.Source.(pipeline.Successor); ok {
+			successor.Succeed(p.Term())
+		}
+	}
+	for _, k := range g.Sinks {
+		if successor, ok := k.Sink.(pipeline.Successor); ok {
 			successor.Succeed(p.Term())
 		}
 	}

@@ -94,3 +94,28 @@ func TestHungSnapshot(t *testing.T) {
 	s.holds(t, second, 2000)
 	s.equal(t)
 }
+
+// TestHungTransaction stops a process whose transaction has rows of the target locked: another one ends that
+// session, and is not kept from the rows.
+func TestHungTransaction(t *testing.T) {
+	s := newScene(t, pipetest.Postgres(t, "log_min_messages=fatal"))
+	file := s.file(t, "shop.hcl", stateInTarget+fromItems+toCopy)
+	s.insert(t, 1, 100)
+	first := s.start(t, "run", file)
+	s.holds(t, first, 100)
+	s.streams(t, first)
+	second := s.start(t, "run", file)
+	second.logs(t, "standby: waiting for the pipeline")
+	unlock := lockItems(t, s.target)
+	pipetest.Exec(t, s.source, "UPDATE items SET v = 'changed' WHERE id < 50")
+	waitsForLock(t, s, first)
+	first.signal(t, syscall.SIGSTOP)
+	unlock() // its statement ends, and its transaction stays open
+	pipetest.Exec(t, s.source, "UPDATE items SET v = 'changed again' WHERE id < 50")
+	s.settles(t, second)
+	first.signal(t, syscall.SIGCONT)
+	first.logs(t, "standby: waiting for the pipeline")
+	s.insert(t, 101, 200)
+	s.holds(t, second, 200)
+	s.equal(t)
+}

@@ -45,7 +45,11 @@ func (s *Sink) newLane(ctx context.Context) (*lane, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.assisting(ctx, c); err != nil {
+	err = s.assisting(ctx, c)
+	if err == nil {
+		err = s.sign(ctx, c)
+	}
+	if err != nil {
 		c.close()
 		return nil, err
 	}

@@ -20,6 +20,7 @@ type Sink struct {
 	binder *binder
 	// assists says that the fence is another instance's, whose shared snapshot is written (share.go).
 	assists bool
+	term    int64 // of this process among those that take turns; 0: they do not
 
 	mu    sync.Mutex // guards what follows
 	kept  pipeline.Checkpoint
@@ -59,6 +60,9 @@ func (c *Config) Open(ctx context.Context, env spec.Env) (pipeline.Sink, error) 
 func (s *Sink) Checkpoint(ctx context.Context) (pipeline.Checkpoint, error) {
 	if s.assists {
 		return pipeline.Checkpoint{}, explain(s.node, s.state.borrow(ctx, s.binder.admin))
+	}
+	if err := s.expel(ctx); err != nil {
+		return nil, explain(s.node, err)
 	}
 	kept, err := s.state.claim(ctx, s.binder.admin)
 	if err != nil {
