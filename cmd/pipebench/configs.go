@@ -94,7 +94,7 @@ sink "postgres" "copy" {
 `, workers)
 }
 
-// shareConfig is of processes that share a snapshot, each of which reads one chunk at a time.
+// shareConfig is of processes that share a snapshot, each of which reads and writes one chunk at a time.
 func shareConfig() string {
 	return `
 pipeline "bench" {
@@ -111,8 +111,9 @@ source "postgres" "orders" {
   workers     = 1
 }
 sink "postgres" "copy" {
-  from = source.orders
-  dsn  = env("TARGET")
+  from    = source.orders
+  dsn     = env("TARGET")
+  workers = 1
 }
 `
 }
