@@ -53,10 +53,10 @@ func takeOver(t *testing.T, dsn, load, verb string, killed bool) {
 	}
 	first := make(chan error, 1)
 	go func() { first <- (&feed{}).life(t.Context(), configure(t, dsn, load)) }()
-	waitFor(t, dsn, "SELECT count(*) > 0"+held+" (SELECT oid FROM pg_database WHERE datname = current_database())")
+	waitFor(t, first, dsn, "SELECT count(*) > 0"+held+" (SELECT oid FROM pg_database WHERE datname = current_database())")
 	second := make(chan error, 1)
 	go func() { second <- (&feed{attempt: 100}).life(t.Context(), configure(t, dsn, load)) }()
-	waitFor(t, dsn, "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%fence%'"+
+	waitFor(t, second, dsn, "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%fence%'"+
 		" AND datname = current_database()")
 	if killed {
 		pipetest.Exec(t, dsn, "SELECT pg_terminate_backend(pid)"+held+" (SELECT oid FROM pg_database WHERE datname = current_database())")
@@ -77,13 +77,19 @@ func takeOver(t *testing.T, dsn, load, verb string, killed bool) {
 	}
 }
 
-// waitFor waits until a query says t.
-func waitFor(t *testing.T, dsn, sql string) {
+// waitFor waits until a query says t, while an instance runs.
+func waitFor(t *testing.T, running <-chan error, dsn, sql string) {
 	t.Helper()
 	for until := time.Now().Add(90 * time.Second); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+		select {
+		case err := <-running:
+			t.Fatalf("it ended: %v; before: %s", err, sql)
+		default:
+		}
 		if pipetest.QueryText(t, dsn, sql)[0][0] == "t" {
 			return
 		}
 	}
-	t.Fatal("never: " + sql)
+	t.Fatalf("never: %s; the sessions: %v", sql, pipetest.QueryText(t, dsn, `SELECT pid, state, wait_event_type, wait_event,
+		left(query, 100) FROM pg_stat_activity WHERE datname = current_database()`))
 }
