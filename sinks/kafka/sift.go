@@ -128,7 +128,7 @@ func (s *sifts) find(ctx context.Context, key siftKey) (*sift, error) {
 // acknowledged. What cannot be found out is no reason to stop: the snapshot goes on as one that does not
 // replace, and the log says why.
 func (s *sifts) begin(ctx context.Context, l *lane) error {
-	key := l.siftKey()
+	key, start := l.siftKey(), time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forget(key)
@@ -138,41 +138,49 @@ func (s *sifts) begin(ctx context.Context, l *lane) error {
 		log.Warn(stays, "why", why)
 		return nil
 	}
-	b, err := look(ctx, s.sink.client, l.table.topic)
+	var b bounds
+	var old mark
+	err := together(func() (err error) {
+		b, err = look(ctx, s.sink.client, l.table.topic)
+		return err
+	}, func() (err error) {
+		old, err = s.recall(ctx, key)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	m := s.sink.config.newMark(l.table, b)
-	if err := s.replaceMark(ctx, key, m); pipeline.ClassOf(err) == pipeline.Environment {
-		log.Warn("a restart during the snapshot will leave rows in the topic that vanished at the source", "why", err)
-	} else if err != nil {
-		return err
-	}
 	f := s.make(b, m)
-	// What is not allowed shows at once.
-	if err := f.reader.round(ctx, m.ends, f.before(ctx)); err != nil {
+	if err = f.reader.probe(ctx); pipeline.ClassOf(err) == pipeline.Environment {
 		f.end()
-		f.keys.close()
-		if pipeline.ClassOf(err) != pipeline.Environment {
-			return err
-		}
 		log.Warn(stays, "why", err)
 		return nil
 	}
+	if err == nil {
+		err = s.replaceMark(ctx, key, old, m)
+	}
+	if pipeline.ClassOf(err) == pipeline.Environment {
+		log.Warn("a restart during the snapshot will leave rows in the topic that vanished at the source", "why", err)
+		err = nil
+	}
+	if err != nil {
+		f.end()
+		return err
+	}
+	log.Info("rows that vanished at the source will be deleted", "left", f.reader.left(m.ends), "took", time.Since(start))
 	s.open[key] = f
 	s.running.Go(f.run)
 	return nil
 }
 
 // replaceMark keeps a mark in the place of one of an earlier snapshot, which may be in another topic.
-func (s *sifts) replaceMark(ctx context.Context, key siftKey, m mark) error {
-	old, err := s.recall(ctx, key)
-	if err == nil && old.ends != nil && old.topic != m.topic {
+func (s *sifts) replaceMark(ctx context.Context, key siftKey, old, m mark) error {
+	if old.ends != nil && old.topic != m.topic {
 		old.Pipe = markSwept
-		err = s.keep(ctx, key, old)
-	}
-	if err != nil {
-		return err
+		if err := s.keep(ctx, key, old); err != nil {
+			return err
+		}
 	}
 	return s.keep(ctx, key, m)
 }

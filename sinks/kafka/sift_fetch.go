@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -20,6 +22,7 @@ import (
 const (
 	fetchWait      = 50 * time.Millisecond  // for new records
 	fetchPause     = 100 * time.Millisecond // before brokers are asked again
+	fetchRest      = 100 * time.Millisecond // at most between two fetches in the background
 	fetchBytes     = 4 << 20
 	fetchEach      = 1 << 20 // of one partition
 	fetchSaid      = 5 * time.Second
@@ -41,11 +44,28 @@ func look(ctx context.Context, client *kgo.Client, topic string) (bounds, error)
 	ctx, cancel := context.WithTimeout(ctx, offsetsTimeout)
 	defer cancel()
 	admin := kadm.NewClient(client)
+	var details kadm.TopicDetails
+	var first, ends kadm.ListedOffsets
+	err := together(
+		func() (err error) {
+			if details, err = admin.ListTopics(ctx, topic); err == nil {
+				err = details.Error()
+			}
+			return err
+		},
+		func() (err error) {
+			if first, err = admin.ListStartOffsets(ctx, topic); err == nil {
+				err = first.Error()
+			}
+			return err
+		},
+		func() (err error) {
+			if ends, err = admin.ListEndOffsets(ctx, topic); err == nil {
+				err = ends.Error()
+			}
+			return err
+		})
 	b := bounds{leaders: map[int32]int32{}, first: offsets{}, ends: offsets{}}
-	details, err := admin.ListTopics(ctx, topic)
-	if err == nil {
-		err = details.Error()
-	}
 	if err != nil {
 		return b, topicError(topic, err)
 	}
@@ -53,23 +73,26 @@ func look(ctx context.Context, client *kgo.Client, topic string) (bounds, error)
 	for p, d := range details[topic].Partitions {
 		b.leaders[p] = d.Leader
 	}
-	first, err := admin.ListStartOffsets(ctx, topic)
-	if err == nil {
-		err = first.Error()
-	}
-	if err != nil {
-		return b, topicError(topic, err)
-	}
-	ends, err := admin.ListEndOffsets(ctx, topic)
-	if err == nil {
-		err = ends.Error()
-	}
-	if err != nil {
-		return b, topicError(topic, err)
-	}
 	first.Each(func(o kadm.ListedOffset) { b.first[o.Partition] = o.Offset })
 	ends.Each(func(o kadm.ListedOffset) { b.ends[o.Partition] = o.Offset })
 	return b, nil
+}
+
+// together does several things at once and returns the first error in their order: each waits for brokers,
+// and the stream waits for all.
+func together(all ...func() error) error {
+	errs := make([]error, len(all))
+	var running sync.WaitGroup
+	for i, f := range all {
+		running.Go(func() { errs[i] = f() })
+	}
+	running.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reader reads a topic from its beginning, what transactions left aside. It asks the leaders itself: so
@@ -82,13 +105,15 @@ type reader struct {
 	next     offsets
 	unzip    kgo.Decompressor
 	patience time.Duration // without progress
+	wait     time.Duration // for new records
+	rests    bool          // in the background: half of the time, so that the stream does not slow down
 	stale    error         // why brokers must be asked for the leaders again; nil: they need not
 	records  int64
 }
 
 func newReader(s *Sink, topic string, b bounds) *reader {
 	r := &reader{client: s.client, log: s.log.log, topic: topic, bounds: b, unzip: kgo.DefaultDecompressor(),
-		patience: s.config.DeliveryTimeout}
+		wait: fetchWait, patience: s.config.DeliveryTimeout}
 	r.rewind()
 	return r
 }
@@ -99,6 +124,13 @@ func (r *reader) rewind() {
 	for p, o := range r.bounds.first {
 		r.next[p] = o
 	}
+}
+
+// probe finds out whether the topic may be read.
+func (r *reader) probe(ctx context.Context) error {
+	ends := *r
+	ends.next, ends.wait = maps.Clone(r.bounds.ends), 0
+	return ends.round(ctx, ends.endless(), func(*kgo.Record) error { return nil })
 }
 
 // left returns how many offsets are before a limit.
@@ -119,8 +151,12 @@ func (r *reader) to(ctx context.Context, limit offsets, each func(*kgo.Record) e
 		if left == 0 {
 			return nil
 		}
+		began := time.Now()
 		if err := r.round(ctx, limit, each); err != nil {
 			return err
+		}
+		if r.rests {
+			r.rest(ctx, began)
 		}
 		now := time.Now()
 		if r.left(limit) < left {
@@ -185,6 +221,16 @@ func (r *reader) round(ctx context.Context, limit offsets, each func(*kgo.Record
 	return nil
 }
 
+// rest waits as long as the work since began has taken.
+func (r *reader) rest(ctx context.Context, began time.Time) {
+	timer := time.NewTimer(min(time.Since(began), fetchRest))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
 // refresh finds out, after a pause, who leads the partitions, and where they begin now.
 func (r *reader) refresh(ctx context.Context) error {
 	select {
@@ -210,7 +256,7 @@ func (r *reader) refresh(ctx context.Context) error {
 
 func (r *reader) fetch(ctx context.Context, leader int32, parts []int32, limit offsets, each func(*kgo.Record) error) error {
 	req := kmsg.NewPtrFetchRequest()
-	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(fetchWait.Milliseconds()), 1, fetchBytes
+	req.MaxWaitMillis, req.MinBytes, req.MaxBytes = int32(r.wait.Milliseconds()), 1, fetchBytes
 	req.IsolationLevel, req.SessionEpoch = 1, -1
 	topic := kmsg.NewFetchRequestTopic()
 	topic.Topic, topic.TopicID = r.topic, r.bounds.id

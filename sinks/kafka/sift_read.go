@@ -20,6 +20,8 @@ type catchUp struct {
 // run reads what was in the topic when the snapshot began, and follows the topic until it is enough.
 func (f *sift) run() {
 	defer close(f.over)
+	defer func() { f.reader.rests = false }()
+	f.reader.rests = true
 	if f.err = f.reader.to(f.life, f.begun.ends, f.before(f.life)); f.err != nil {
 		return
 	}
@@ -29,10 +31,12 @@ func (f *sift) run() {
 			wanted = f.wait()
 			continue
 		}
+		began := time.Now()
 		if err := f.reader.round(f.follow, f.reader.endless(wanted...), f.since); err != nil && f.follow.Err() == nil {
 			f.err = err
 			return
 		}
+		f.reader.rest(f.follow, began)
 	}
 }
 
