@@ -202,9 +202,10 @@ func (s *stream) run() error {
 	return s.out.Drain(s.ctx, binlogStream)
 }
 
-// finished reports whether everything that was asked for is done; a stream without end never is.
+// finished reports whether everything that was asked for is done; a stream without end never is. Tables that
+// were read meanwhile may be done inside of a group, which then is read to its end.
 func (s *stream) finished() bool {
-	return s.reached && (s.merging.live == nil || !s.merging.Busy())
+	return s.reached && !s.group.open && (s.merging.live == nil || !s.merging.Busy())
 }
 
 // wait returns when an event can be read, or nothing is left to do; meanwhile it hands over what is in
