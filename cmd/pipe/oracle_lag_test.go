@@ -26,6 +26,7 @@ const caughtUp = 300 * time.Millisecond
 // lagWatch measures how long the beats of a table that is not read again are on their way.
 type lagWatch struct {
 	reading   atomic.Bool // a snapshot was asked for, and not all were seen to be over
+	last      atomic.Int64 // the beat that was there at the last look
 	striking  atomic.Bool // a process is being ended, or begun
 	disturbed atomic.Bool // a process ended, and the next has not caught up
 	stop      context.CancelFunc
@@ -80,6 +81,7 @@ func (l *lagWatch) undisturbed() { l.striking.Store(false) }
 
 // look notes how long the beat after the one that is there has been on its way.
 func (l *lagWatch) look(n int64) {
+	l.last.Store(n)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	lag := time.Duration(0)

@@ -92,8 +92,8 @@ func (o *oracleRun) hang() {
 	old := o.lead
 	o.pause(old, true)
 	o.succeeded("leader hung", old)
-	beat := o.out.beat()
-	o.await("changes arrive while the other one hangs", func() bool { return o.out.beat() > beat })
+	beat := o.lag.last.Load()
+	o.await("changes arrive while the other one hangs", func() bool { return o.lag.last.Load() > beat })
 	o.pause(old, false)
 	o.await("the one that hung stands by", func() bool {
 		s := old.says(o.Context())
