@@ -150,7 +150,8 @@ func (p *planned) print(w io.Writer) {
 		fmt.Fprintln(w)
 	}
 	for _, r := range p.Removed {
-		fmt.Fprintf(w, "%s\n  = removed from the configuration: its saved positions stay\n\n", r)
+		fmt.Fprintf(w, "%s\n  = removed from the configuration: its saved positions stay, and so does what it has at its server; "+
+			"a replication slot that nobody reads keeps the log: drop it\n\n", r)
 	}
 	fmt.Fprintln(w, p.summary())
 }

@@ -291,7 +291,7 @@ sink.copy (postgres)
   ~ alter table public.old�: to hold public.old
 
 source.other
-  = removed from the configuration: its saved positions stay
+  = removed from the configuration: its saved positions stay, and so does what it has at its server; a replication slot that nobody reads keeps the log: drop it
 
 2 to create, 1 to alter, 1 to forget, 1 table to read (~12,345 rows)
 `

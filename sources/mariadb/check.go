@@ -3,9 +3,11 @@ package mariadb
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pipe-cdc/pipe/pipeline"
+	"github.com/pipe-cdc/pipe/pipeline/match"
 	"github.com/pipe-cdc/pipe/pipeline/spec"
 )
 
@@ -91,10 +93,25 @@ func (r *runner) warnings() []spec.Finding {
 				"ALTER TABLE "+t.Quoted()+" ADD PRIMARY KEY (...)")
 		}
 	}
+	for _, pattern := range r.unmatched() {
+		warn(codeNoTables, fmt.Sprintf("no table matches %q", pattern), "or exclude names all that do", "pipe tables shows what is there")
+	}
 	for _, t := range withoutPolicy(r.picked, policyNever) {
 		if t.Engine != "InnoDB" {
 			warn(codeEngine, fmt.Sprintf("table %s has engine %s", t, t.Engine), "a snapshot of it may show changes that the stream brings again",
 				"ALTER TABLE "+t.Quoted()+" ENGINE = InnoDB")
+		}
+	}
+	return out
+}
+
+// unmatched returns the patterns that name no table: most often they are misspelt.
+func (r *runner) unmatched() []string {
+	var out []string
+	for _, pattern := range r.config.Include {
+		set, err := match.New([]string{pattern})
+		if err == nil && !slices.ContainsFunc(r.catalog.Relations, func(t *relation) bool { return set.Index(t.Database, "", t.Name) >= 0 }) {
+			out = append(out, pattern)
 		}
 	}
 	return out

@@ -44,7 +44,7 @@ func (c *Config) unmatched(cat *catalog) []spec.Finding {
 		if !found {
 			out = append(out, spec.Finding{Severity: spec.Warning, Code: codeUnmatched, Attr: "tables",
 				Summary: fmt.Sprintf("no table of database %s matches %q", cat.Database, pattern),
-				Fix:     "pipe tables shows what is there"})
+				Detail:  "or exclude names all that do", Fix: "pipe tables shows what is there"})
 		}
 	}
 	return out

@@ -135,6 +135,9 @@ func (r *runner) prepare(ctx context.Context) (err error) {
 		return failed(pipeline.Input, `See "pipe tables" for what is there and why it is not taken`,
 			"no table of database %s matches tables = %q", r.server.Database, r.config.Include)
 	}
+	for _, f := range r.config.unmatched(r.catalog) {
+		r.env.Log.Warn(f.Summary, "fix", f.Fix)
+	}
 	return r.refuse()
 }
 
