@@ -274,3 +274,15 @@ func TestNoKeyAndBigTransaction(t *testing.T) {
 		}
 	}
 }
+
+// TestEndsBetweenGroups holds that a run which has reached its end does not stop inside of a group: what was
+// emitted of that would have no mark, or one of before it.
+func TestEndsBetweenGroups(t *testing.T) {
+	s := &stream{reached: true}
+	if !s.finished() {
+		t.Error("nothing is left to be done")
+	}
+	if s.group.open = true; s.finished() {
+		t.Error("the end is inside of a group")
+	}
+}
