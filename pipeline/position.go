@@ -22,6 +22,23 @@ func (s Stream) Local(address string) (local Stream, ok bool) {
 	return Stream(rest), ok
 }
 
+// Address returns the address of its source, which a qualified stream's name begins with: source.shop, or
+// source.shop["a/b"], where the key is quoted.
+func (s Stream) Address() string {
+	quoted := false
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\' && quoted:
+			i++ // whatever it escapes is part of the key
+		case c == '"':
+			quoted = !quoted
+		case c == '/' && !quoted:
+			return string(s[:i])
+		}
+	}
+	return string(s)
+}
+
 // Position is a place in a Stream. Only its source reads what it says; everybody may compare two
 // positions of one stream as text. "" is before everything.
 //

@@ -8,10 +8,13 @@ import (
 )
 
 func TestStreams(t *testing.T) {
-	for _, address := range []string{"source.shop", `source.shop["a/b"]`} {
+	for _, address := range []string{"source.shop", `source.shop["a/b"]`, `source.shop["a\"/\\"]`} {
 		q := Stream("chunk/public.orders/000003").In(address)
 		if local, ok := q.Local(address); !ok || local != "chunk/public.orders/000003" {
 			t.Errorf("%s is %q, %v", q, local, ok)
+		}
+		if have := q.Address(); have != address {
+			t.Errorf("%s is of %s", q, have)
 		}
 		if _, ok := q.Local("source.sho"); ok {
 			t.Errorf("%s belongs to source.sho", q)

@@ -78,7 +78,7 @@ func (s *savedState) removed(c *config.Config) []string {
 	var out []string
 	add := func(cp pipeline.Checkpoint) {
 		for stream := range cp {
-			address := addressOf(stream)
+			address := stream.Address()
 			gone := c.Node(address) == nil && !isMoved(c, address)
 			if gone && !slices.Contains(out, address) {
 				out = append(out, address)
@@ -98,19 +98,4 @@ func isMoved(c *config.Config, address string) bool {
 		rest, ok := strings.CutPrefix(address, m.From.String())
 		return ok && (rest == "" || rest[0] == '[')
 	})
-}
-
-// addressOf returns the source's address in front of a qualified stream name: the part before the first
-// slash outside quotes.
-func addressOf(s pipeline.Stream) string {
-	quoted := false
-	for i, r := range string(s) {
-		switch {
-		case r == '"':
-			quoted = !quoted
-		case r == '/' && !quoted:
-			return string(s[:i])
-		}
-	}
-	return string(s)
 }

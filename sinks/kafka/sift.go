@@ -74,7 +74,7 @@ func (s *sifts) close() {
 	clear(s.open)
 }
 
-func (l *lane) siftKey() siftKey { return siftKey{sourceOf(l.stream), l.schema.Name()} }
+func (l *lane) siftKey() siftKey { return siftKey{l.stream.Address(), l.schema.Name()} }
 
 // reads is called when a batch brings a row of the lane's table that a snapshot read. Where a sink that
 // ran before this one was sifting the table, the reading of its topic begins here.

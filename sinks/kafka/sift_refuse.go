@@ -85,17 +85,3 @@ func (s *sifts) refuses(t *table) string {
 	}
 	return ""
 }
-
-// sourceOf returns the address of the source that a stream belongs to.
-func sourceOf(stream pipeline.Stream) string {
-	quoted := false
-	for i, r := range string(stream) {
-		switch {
-		case r == '"':
-			quoted = !quoted
-		case r == '/' && !quoted:
-			return string(stream[:i])
-		}
-	}
-	return string(stream)
-}

@@ -185,7 +185,7 @@ func (b *binder) deferred(ctx context.Context, t *target, stream pipeline.Stream
 	if err != nil || len(steps) == 0 {
 		return false, err
 	}
-	if source := address(stream); isChunk(stream) && steps[0].Source != source {
+	if source := stream.Address(); isChunk(stream) && steps[0].Source != source {
 		_, err = b.admin.query(ctx, "UPDATE "+b.state.schema+".load_step SET source = $1 WHERE "+b.state.owner()+
 			" AND target = $2", source, t.name.sql())
 	}
@@ -205,7 +205,7 @@ func (b *binder) make(ctx context.Context, t *target, stream pipeline.Stream, r 
 	}
 	var err error
 	if l := b.bulk(stream, r); l != nil {
-		err = b.makeBulk(ctx, t.name, address(stream), l, s)
+		err = b.makeBulk(ctx, t.name, stream.Address(), l, s)
 	} else {
 		err = b.createTable(ctx, b.admin, t.name, s)
 	}

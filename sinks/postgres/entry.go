@@ -13,7 +13,7 @@ import (
 const entryPrefix = "table/"
 
 func isEntry(stream pipeline.Stream) bool {
-	local, ok := stream.Local(address(stream))
+	local, ok := stream.Local(stream.Address())
 	return ok && strings.HasPrefix(string(local), entryPrefix)
 }
 
@@ -41,7 +41,7 @@ func (e *entries) note(stream pipeline.Stream, pos pipeline.Position) (last bool
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	source := address(stream)
+	source := stream.Address()
 	if e.open == nil {
 		e.open = map[string]map[pipeline.Stream]bool{}
 	}
@@ -60,5 +60,5 @@ func (e *entries) note(stream pipeline.Stream, pos pipeline.Position) (last bool
 func (e *entries) loading(stream pipeline.Stream) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.open[address(stream)]) > 0
+	return len(e.open[stream.Address()]) > 0
 }

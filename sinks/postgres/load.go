@@ -57,7 +57,7 @@ func (l *Load) describe(b *spec.Block) {
 const chunkPrefix = "chunk/"
 
 func isChunk(stream pipeline.Stream) bool {
-	local, ok := stream.Local(address(stream))
+	local, ok := stream.Local(stream.Address())
 	return ok && strings.HasPrefix(string(local), chunkPrefix)
 }
 
@@ -73,7 +73,7 @@ func (b *binder) bulk(stream pipeline.Stream, r *pipeline.Row) *Load {
 	if l.Method == methodUpsert || !isChunk(stream) || !loads(r) {
 		return now
 	}
-	if s := b.settlements[address(stream)]; s != nil {
+	if s := b.settlements[stream.Address()]; s != nil {
 		if s.began.Load() { // its changes have begun: the table must be able to take them
 			return now
 		}

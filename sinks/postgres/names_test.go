@@ -55,7 +55,7 @@ func TestNamesMeet(t *testing.T) {
 			dsn := pg.Database(t)
 			batch := func(r row, id int) *pipeline.Batch {
 				if snapshot {
-					in := pipeline.Stream(address(r.stream) + "/chunk/" + r.schema.Name() + "/000001")
+					in := pipeline.Stream("chunk/" + r.schema.Name() + "/000001").In(r.stream.Address())
 					return pipetest.NewBatch(r.schema).In(in).Read(id, "a").Mark("done").Batch()
 				}
 				return pipetest.NewBatch(r.schema).In(r.stream).Insert(id, "a").Mark(pipetest.Position(id)).Batch()

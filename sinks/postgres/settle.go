@@ -25,7 +25,7 @@ type settlement struct {
 // While a snapshot is open, which whole denies, no more is done than changes need: rows that are still to
 // be read may leave one there with a value that belongs to another now, and a unique index would refuse that.
 func (b *binder) settle(ctx context.Context, stream pipeline.Stream, changes, whole bool) (now bool, err error) {
-	source, s := address(stream), b.settlement(stream)
+	source, s := stream.Address(), b.settlement(stream)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.done || s.keyed && !whole || !changes && s.looked.Load() {
@@ -65,10 +65,10 @@ func (b *binder) settle(ctx context.Context, stream pipeline.Stream, changes, wh
 func (b *binder) settlement(stream pipeline.Stream) *settlement {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := b.settlements[address(stream)]
+	s := b.settlements[stream.Address()]
 	if s == nil {
 		s = &settlement{}
-		b.settlements[address(stream)] = s
+		b.settlements[stream.Address()] = s
 	}
 	return s
 }

@@ -30,7 +30,7 @@ func (s *Sink) Assist() { s.assists = true }
 // shared returns the attempt that a stream belongs to, as SQL conditions need it: the name of the stream
 // whose position is the attempt's, and what that begins with.
 func shared(stream pipeline.Stream) (attempt pipeline.Stream, prefix string, ok bool) {
-	source := address(stream)
+	source := stream.Address()
 	local, ok := stream.Local(source)
 	if !ok {
 		return "", "", false
@@ -88,7 +88,7 @@ func (l *lane) recall(ctx context.Context, b *pipeline.Batch, kept pipeline.Posi
 // helped returns an UNLOGGED target that has chunks which helpers wrote, "" for none: what an entry says of
 // those is as volatile as what it says of the sink's own.
 func (l *lane) helped(ctx context.Context) (string, error) {
-	s, source := l.sink, address(l.stream)
+	s, source := l.sink, l.stream.Address()
 	s.mu.Lock()
 	a, err := snapshot.ParseAttempt(s.kept[snapshot.AttemptStream.In(source)])
 	s.mu.Unlock()

@@ -15,7 +15,9 @@ import (
 // after the target, so a crash between the two loses nothing.
 
 // siftTable is the table of a target's keys.
-func (s *state) siftTable(target name) string { return s.schema + "." + s.siftName(s.sink, target.sql()) }
+func (s *state) siftTable(target name) string {
+	return s.schema + "." + s.siftName(s.sink, target.sql())
+}
 
 // siftName is the name, without schema, that the table of a target's keys has for a sink at an address.
 func (s *state) siftName(sink, target string) string {

@@ -91,7 +91,7 @@ func (s *Sink) unloggedOf(stream pipeline.Stream, now string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if isEntry(stream) {
-		return s.volatileOf(address(stream))
+		return s.volatileOf(stream.Address())
 	}
 	if !isChunk(stream) {
 		return ""
@@ -105,7 +105,7 @@ func (s *Sink) unloggedOf(stream pipeline.Stream, now string) string {
 // volatileOf returns an UNLOGGED target that has rows of a source's chunks, "" for none. mu is held.
 func (s *Sink) volatileOf(source string) string {
 	for stream, target := range s.volatile {
-		if isChunk(stream) && address(stream) == source {
+		if isChunk(stream) && stream.Address() == source {
 			return target
 		}
 	}
@@ -117,7 +117,7 @@ func (s *Sink) durable(source string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for stream := range s.volatile {
-		if address(stream) == source {
+		if stream.Address() == source {
 			delete(s.volatile, stream)
 		}
 	}
@@ -167,7 +167,7 @@ func (s *Sink) settle(ctx context.Context, b *pipeline.Batch) error {
 func (s *Sink) settled(ctx context.Context, stream pipeline.Stream, changes, whole bool) error {
 	now, err := s.binder.settle(ctx, stream, changes, whole)
 	if now {
-		s.durable(address(stream))
+		s.durable(stream.Address())
 	}
 	return err
 }

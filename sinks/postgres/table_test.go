@@ -250,7 +250,7 @@ func TestParseName(t *testing.T) {
 	}
 	for stream, want := range map[pipeline.Stream]string{"source.a/wal": "source.a",
 		`source.a["x/y"]/chunk/1`: `source.a["x/y"]`, "plain": "plain"} {
-		if have := address(stream); have != want {
+		if have := stream.Address(); have != want {
 			t.Errorf("%s: %s, want %s", stream, have, want)
 		}
 	}

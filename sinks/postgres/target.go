@@ -85,22 +85,7 @@ func checkName(s string) error {
 
 // sourceOf names the table that rows of a stream come from, for telling two apart.
 func sourceOf(stream pipeline.Stream, s *pipeline.Schema) string {
-	return address(stream) + " " + s.Name()
-}
-
-// address returns the source's address in front of a qualified stream name: source.shop, or
-// source.shop["a/b"].
-func address(stream pipeline.Stream) string {
-	quoted := false
-	for i, r := range string(stream) {
-		switch {
-		case r == '"':
-			quoted = !quoted
-		case r == '/' && !quoted:
-			return string(stream[:i])
-		}
-	}
-	return string(stream)
+	return stream.Address() + " " + s.Name()
 }
 
 // joinSource records a source of the target, and refuses a second one unless merge is set.
