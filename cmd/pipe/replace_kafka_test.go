@@ -153,16 +153,19 @@ func TestReplaceKafka(t *testing.T) {
 func TestReplaceKafkaRefusals(t *testing.T) {
 	t.Parallel()
 	s := newTopicScene(t)
-	pipetest.Exec(t, s.source, "CREATE TABLE keyless (v text)", "ALTER TABLE keyless REPLICA IDENTITY FULL")
-	file := s.file(t, "shop.hcl", s.text)
+	shared := strings.Replace(s.text, "rows.${table.schema}.${table.name}", "rows.${table.name}", 1)
+	file := s.file(t, "shop.hcl", shared)
 	p := s.start(t, "run", file)
-	s.settles(t, p)
-	s.refused(t, exitInput, []string{"sink.events cannot delete", "public.keyless", "no key", "leave --replace out"},
-		"snapshot", "--table", "keyless", "--replace", file)
+	p.logs(t, "created a replication slot")
+	said := []string{"sink.rows cannot delete", "may hold other tables", "${table.schema}", "leave --replace out"}
+	s.refused(t, exitInput, said, "snapshot", "--table", "items", "--replace", file)
 	p.signal(t, syscall.SIGTERM)
 	p.ends(t, faultPatience)
+	s.refused(t, exitInput, said, "snapshot", "--table", "items", "--replace", file)
 
-	file = s.file(t, "shop.hcl", strings.Replace(s.text, "rows.${table.schema}.${table.name}", "rows.${table.name}", 1))
-	s.refused(t, exitInput, []string{"sink.rows cannot delete", "may hold other tables", "${table.schema}"},
-		"snapshot", "--table", "items", "--replace", file)
+	two := strings.Replace(s.text, "from     = source.shop", "from     = [source.shop, source.other]", 1) +
+		strings.NewReplacer(`"shop"`, `"other"`, `"fault"`, `"other"`).Replace(fromItems)
+	file = s.file(t, "two.hcl", two)
+	s.refused(t, exitInput, []string{"source.other, source.shop", "a sink of its own"},
+		"snapshot", "--table", "items", "--source", "source.shop", "--replace", file)
 }
