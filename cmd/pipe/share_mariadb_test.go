@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -211,11 +212,7 @@ func TestShareMariaDB(t *testing.T) {
 // together: each process has its part, and every row is there once.
 func (s *sharedMaria) together(t *testing.T, processes int) {
 	began := time.Now()
-	all := []*sharer{s.start(t)}
-	s.leads(t, all[0])
-	for range processes - 1 {
-		all = append(all, s.start(t))
-	}
+	all := s.shared.together(t, slices.Repeat([]string{s.file}, processes)...)
 	s.streams(t)
 	took := time.Since(began)
 	var parts []int
@@ -231,9 +228,8 @@ func (s *sharedMaria) together(t *testing.T, processes int) {
 
 // helperKilled: others read what it had claimed, once.
 func (s *sharedMaria) helperKilled(t *testing.T) {
-	lead := s.start(t)
-	s.leads(t, lead)
-	first, second := s.start(t), s.start(t)
+	all := s.shared.together(t, s.file, s.file, s.file)
+	lead, first, second := all[0], all[1], all[2]
 	s.until(t, "chunk", "count(*) FILTER (WHERE done AND "+first.by()+") > 0 AND count(*) FILTER (WHERE NOT done AND "+first.by()+") > 0")
 	first.kill(t)
 	lead.wait(t)
@@ -243,9 +239,8 @@ func (s *sharedMaria) helperKilled(t *testing.T) {
 
 // helperHangs: the others finish without it, and it must not write what it still has once it goes on.
 func (s *sharedMaria) helperHangs(t *testing.T) {
-	lead := s.start(t)
-	s.leads(t, lead)
-	help := s.start(t)
+	all := s.shared.together(t, s.file, s.file)
+	lead, help := all[0], all[1]
 	s.until(t, "chunk", "count(*) FILTER (WHERE done AND "+help.by()+") > 1 AND count(*) FILTER (WHERE NOT done AND "+help.by()+") > 0")
 	if err := help.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -261,9 +256,8 @@ func (s *sharedMaria) helperHangs(t *testing.T) {
 
 // leaderKilled: a helper takes the pipeline over, goes on from what is known to be done, and ends equal.
 func (s *sharedMaria) leaderKilled(t *testing.T) {
-	lead := s.start(t)
-	s.leads(t, lead)
-	first, second := s.start(t), s.start(t)
+	all := s.shared.together(t, s.file, s.file, s.file)
+	lead, first, second := all[0], all[1], all[2]
 	s.until(t, "chunk", "count(*) FILTER (WHERE done AND NOT "+lead.by()+") > 2 AND count(*) FILTER (WHERE done AND "+lead.by()+") > 0")
 	s.until(t, "state", `bool_or(stream LIKE '%%.lines_' AND position LIKE '%%"status":"done"%%')`) // else all of it starts over
 	lead.kill(t)
