@@ -187,11 +187,16 @@ func faultKey(r *pipeline.Row) string {
 	return r.Schema.KeyText(values)
 }
 
+const hintConnect = "Check that the server runs and that dsn names it"
+
 func classify(err error) (pipeline.Class, string) {
 	var ee *pgtext.EncodeError
+	var ce *pgconn.ConnectError
 	switch {
 	case errors.Is(err, pipeline.ErrFenced):
 		return pipeline.Environment, "Run one instance of a pipeline at a time"
+	case errors.As(err, &ce) && errors.Is(err, context.DeadlineExceeded): // it took the connection and says nothing
+		return pipeline.Retryable, hintConnect
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return pipeline.Retryable, ""
 	case errors.Is(err, errMissing):
@@ -207,9 +212,8 @@ func classify(err error) (pipeline.Class, string) {
 		}
 		return r.class, r.hint
 	}
-	var ce *pgconn.ConnectError
 	if errors.As(err, &ce) {
-		return pipeline.Retryable, "Check that the server runs and that dsn names it"
+		return pipeline.Retryable, hintConnect
 	}
 	return pipeline.Retryable, "" // the connection broke; the position tells what was committed
 }
