@@ -8,6 +8,7 @@
 //	GET  /snapshots   []Source of Status: what is known of each table
 //	POST /snapshot    SnapshotRequest -> Accepted
 //	POST /cancel      CancelRequest -> Accepted
+//	POST /yield       a standby that has the socket leaves it to the leader; socket only
 //
 // Invariants:
 //
@@ -19,6 +20,8 @@
 //     secrets out of these.
 //   - Nothing that a client does holds a goroutine or memory without bound: bodies, headers, requests
 //     at once and times are limited, and unknown fields are refused.
+//   - A standby is healthy and not ready (503, "standby"), says who leads, and refuses what only that one can do.
+//     Where processes share the path of their socket it is the leader's (yield.go).
 //   - It outlives the engines that a run builds one after another: counters never go back.
 //
 // Metrics are made of a Status at each scrape: figures that the engine counts anyway, so that nothing is counted
