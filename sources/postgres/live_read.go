@@ -58,9 +58,7 @@ func (r *liveReader) connect(ctx context.Context) error {
 		settings += "; SET jit = off"
 	}
 	if err = conn.Exec(ctx, settings).Close(); err == nil {
-		var raw *pgconn.HijackedConn
-		if raw, err = conn.Hijack(); err == nil {
-			r.wire = newWire(raw.Conn)
+		if r.wire, err = handOver(ctx, conn); err == nil {
 			return nil
 		}
 	}

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -41,6 +42,19 @@ type wire struct {
 }
 
 func newWire(conn net.Conn) *wire { return &wire{conn: conn, buf: make([]byte, wireBuffer)} }
+
+// handOver takes a connection over from the driver, which must not be used any more. Where a write was slow
+// the driver reads in the background, and would go on taking bytes that are the wire's: it is made to stop.
+func handOver(ctx context.Context, conn *pgconn.PgConn) (*wire, error) {
+	if err := conn.SyncConn(ctx); err != nil {
+		return nil, err
+	}
+	raw, err := conn.Hijack()
+	if err != nil {
+		return nil, err
+	}
+	return newWire(raw.Conn), nil
+}
 
 // query sends a query.
 func (w *wire) query(sql string) error {

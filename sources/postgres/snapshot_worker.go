@@ -30,13 +30,13 @@ func (s *snapshotter) open(ctx context.Context, parts map[string]*part, out pipe
 	if err != nil {
 		return nil, err
 	}
-	raw, err := conn.Hijack()
+	w, err := handOver(ctx, conn)
 	if err != nil {
 		conn.Close(context.WithoutCancel(ctx))
 		return nil, err
 	}
 	first := int(s.opened.Add(1)-1) * streamsPerWorker
-	return &snapshotWorker{snapshotter: s, parts: parts, out: out, first: first, wire: newWire(raw.Conn)}, nil
+	return &snapshotWorker{snapshotter: s, parts: parts, out: out, first: first, wire: w}, nil
 }
 
 // Close ends the connection, and with it the transaction.
