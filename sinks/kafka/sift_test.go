@@ -248,7 +248,7 @@ func TestSiftModel(t *testing.T) {
 				m.config = c.config(t, "topic = \""+topic+"\"\ncreate_topics { partitions = 3 }\n"+shape)
 				m.open()
 				t.Cleanup(func() { _ = m.sink.Close() })
-				for round := range 6 {
+				for round := range 4 {
 					for range 4 {
 						m.steps()
 					}
