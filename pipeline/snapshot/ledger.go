@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/pipe-cdc/pipe/pipeline"
 )
@@ -18,18 +19,24 @@ type Ledger struct {
 	entries map[string]*Entry
 	dirty   map[string]bool
 	gone    map[string]uint64 // versions of entries that were forgotten: another one of the table follows them
+	first   uint64            // the version after which those of this run begin
 
 	saving sync.Mutex // held while batches are emitted, so that entries stay in order
 }
 
-// runVersions is by how much a run's versions are above those that it loaded. Of several sinks one may
-// hold later entries than the checkpoint, of the run before; it keeps those of two that are later, so
-// what this run says must be later than what the last one said and nobody loaded.
-const runVersions = 1 << 24
+// A run's versions are above all that earlier runs gave: of several sinks one may hold later entries than the
+// checkpoint, and even one that the checkpoint does not have, where another sink was added, which has none. A
+// sink keeps those of two that are later. So a run begins at its time in milliseconds, shifted to leave more
+// versions than can be saved meanwhile; and where the clock was set back, by runVersions after what it loaded.
+const (
+	versionBits = 20
+	runVersions = 1 << 24
+)
 
 // LoadLedger reads the entries of a checkpoint (local stream names).
 func LoadLedger(cp pipeline.Checkpoint) (*Ledger, error) {
-	l := &Ledger{entries: map[string]*Entry{}, dirty: map[string]bool{}, gone: map[string]uint64{}}
+	l := &Ledger{entries: map[string]*Entry{}, dirty: map[string]bool{}, gone: map[string]uint64{},
+		first: uint64(time.Now().UnixMilli()) << versionBits}
 	for s, p := range cp {
 		table, ok := strings.CutPrefix(string(s), tablePrefix)
 		if !ok {
@@ -40,7 +47,7 @@ func LoadLedger(cp pipeline.Checkpoint) (*Ledger, error) {
 			return nil, &pipeline.Error{Class: pipeline.Environment, Table: table, Pos: p, Err: err,
 				Hint: "Was it written by a newer version of pipe?"}
 		}
-		e.Version += runVersions
+		e.Version = max(e.Version+runVersions, l.first)
 		l.entries[table] = &e
 	}
 	return l, nil
@@ -80,7 +87,7 @@ func (l *Ledger) Change(table string, f func(*Entry)) {
 	defer l.mu.Unlock()
 	e := l.entries[table]
 	if e == nil {
-		e = &Entry{Table: table, Estimate: -1, Version: l.gone[table]}
+		e = &Entry{Table: table, Estimate: -1, Version: max(l.first, l.gone[table])}
 		l.entries[table] = e
 	}
 	f(e)

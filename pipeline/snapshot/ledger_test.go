@@ -57,6 +57,31 @@ func TestLedger(t *testing.T) {
 	}
 }
 
+// TestLedgerOfNewSink: a sink that was added knows of no entry, and one that is there has those of a run before.
+func TestLedgerOfNewSink(t *testing.T) {
+	versions := func() (last uint64) {
+		l, err := LoadLedger(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 1000 {
+			l.Change("public.a", func(*Entry) {})
+		}
+		time.Sleep(2 * time.Millisecond) // a run takes longer
+		e, _ := l.Entry("public.a")
+		return e.Version
+	}
+	before := versions()
+	l, err := LoadLedger(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Change("public.a", func(e *Entry) { e.Status = Done })
+	if e, _ := l.Entry("public.a"); e.Version <= before {
+		t.Errorf("version %d after %d of another run: a sink that has that one would keep it", e.Version, before)
+	}
+}
+
 // fullOutput takes so many batches and then no more.
 type fullOutput struct {
 	pipeline.Output

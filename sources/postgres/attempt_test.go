@@ -300,7 +300,10 @@ func (w *world) settle(left int) {
 		w.Fatal(err)
 	}
 	if !w.ended(l, left) {
-		w.Errorf("the snapshot has no end: %d and %d positions of chunks", chunksLeft(w.keeper), chunksLeft(w.store))
+		w.Errorf("the snapshot has no end, of %d positions of chunks: store %v", left, w.store.cp)
+		if w.keeper != nil {
+			w.Logf("keeper %v", w.keeper.cp)
+		}
 	}
 	for name, to := range map[string]*target{"keeper": w.keeper, "plain": w.plain} {
 		if diff := differs(to); diff != "" {
