@@ -141,6 +141,7 @@ func faultFenced(t *testing.T, s *scene) {
 	s.insert(t, 1, 10)
 	first := s.start(t, "run", s.file(t, "run.hcl", stateInSink+fromItems+toCopy))
 	s.holds(t, first, 10)
+	s.streams(t, first)
 	other := strings.ReplaceAll(stateInSink+fromItems+toCopy, `slot            = "fault"`, `slot            = "other"`)
 	s.refused(t, exitEnvironment, []string{"replication slot other is gone"}, "run", s.file(t, "other.hcl", other))
 	s.insert(t, 11, 20)
