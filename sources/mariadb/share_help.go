@@ -15,32 +15,20 @@ import (
 func (s *Source) Help(b snapshot.Board) pipeline.Source {
 	s.board = b
 	s.enter("helping")
-	return &helper{source: s}
+	return snapshot.Helper{Read: s.help, Status: s.Report}
 }
 
-// helper is a source that reads chunks of a snapshot that another process leads: it has no stream.
-type helper struct{ source *Source }
-
-// Commit implements pipeline.Source.
-func (h *helper) Commit(context.Context, pipeline.Checkpoint) error { return nil }
-
-// Report implements pipeline.Reporter.
-func (h *helper) Report() pipeline.Report { return h.source.Report() }
-
-// Run reads what it can claim.
-func (h *helper) Run(ctx context.Context, _ pipeline.Checkpoint, out pipeline.Output) error {
-	r, err := newRunner(h.source)
+// help reads what this process can claim.
+func (s *Source) help(ctx context.Context, out pipeline.Output) error {
+	r, err := newRunner(s)
 	if err == nil {
 		err = r.help(ctx, out)
 		r.close()
 	}
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return ctx.Err()
+	if err != nil {
+		return s.named(classified(err))
 	}
-	return h.source.named(classified(err))
+	return nil
 }
 
 // help reads chunks of the share that is open. Where what was changed since the leader's moment cannot be
