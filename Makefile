@@ -19,7 +19,7 @@ deps:
 
 # Everything, on real servers; a test that is skipped is a failure.
 test: deps lint
-	PIPE_TEST_FULL=1 $(GO) test -json -count=1 -timeout 25m ./... | $(GO) run ./.ci/report
+	PIPE_TEST_FULL=1 $(GO) test -json -count=1 -timeout 25m ./... ./.ci/report | $(GO) run ./.ci/report
 
 # Without Java, and what takes long.
 quick: lint
